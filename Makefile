@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0
+# `make help` says what there is.
+
+VERSION := 0.1.0
+BUILD ?= build
+CC ?= gcc
+PREFIX ?= /usr/local
+SAN ?=
+
+CFLAGS ?= -O2 -g
+KFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $(SAN) -DKECHO_VERSION='"$(VERSION)"'
+COREFLAGS := $(KFLAGS) -Ilib/compat -Ilib/include -Ilib/include/uapi
+FUSEFLAGS := $(shell pkg-config --cflags fuse3 2>/dev/null)
+LIBS := -lpthread
+
+CORE := $(wildcard lib/compat/*.c lib/attr/*.c lib/cm/*.c lib/group/*.c lib/channel/*.c)
+HOME_SRC := kechofs/home.c kechofs/tcp.c kechofs/log.c kechofs/daemon.c
+FS_SRC := $(filter-out $(HOME_SRC),$(wildcard kechofs/*.c))
+CLI_SRC := $(wildcard tools/kecho/*.c)
+UNIT := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/*_test.c))
+UNIT_LIB := $(filter-out %_test.c,$(wildcard test/unit/*.c))
+FUZZ := $(patsubst test/fuzz/%.c,$(BUILD)/test/fuzz/%,$(wildcard test/fuzz/*_fuzz.c))
+
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
+
+.PHONY: all unit deps run check check-unit check-san check-tree check-cluster check-fuzz check-debug install uninstall clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(PROGRAMS)
+
+$(BUILD)/bin/kechofsd: $(call obj,$(CORE) $(HOME_SRC) $(FS_SRC))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs fuse3) $(LIBS)
+
+$(BUILD)/bin/kecho-groupd: $(call obj,$(CORE) $(HOME_SRC) tools/kecho-groupd.c)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/bin/kecho: $(call obj,$(CLI_SRC))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -ljansson
+
+$(BUILD)/test/unit/%_test: $(BUILD)/obj/test/unit/%_test.o $(call obj,$(UNIT_LIB) $(CORE))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+# libFuzzer's own main; the core is compiled with its counters.
+$(BUILD)/test/fuzz/%: test/fuzz/%.c $(UNIT_LIB) $(CORE)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)
+	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined $(COREFLAGS) -o $@ $^ $(LIBS)
+
+# The command line is an ordinary program; all else is written against the core.
+$(BUILD)/obj/tools/kecho/%.o: tools/kecho/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -MMD -MP $(CFLAGS) $(KFLAGS) -Ilib/include/uapi -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -MMD -MP $(CFLAGS) $(COREFLAGS) $(FUSEFLAGS) -c -o $@ $<
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+deps:
+	@scripts/dependencies
+
+unit: $(UNIT)
+
+run: deps
+	@$(MAKE) --no-print-directory all
+	@scripts/run
+
+check: deps
+	@$(MAKE) --no-print-directory -j2 all unit
+	@$(MAKE) --no-print-directory -j2 san
+	@scripts/check unit san fuzz tree cluster
+
+check-unit: deps
+	@$(MAKE) --no-print-directory -j2 unit
+	@scripts/check unit
+
+check-tree check-cluster: check-%: deps
+	@$(MAKE) --no-print-directory -j2 all
+	@scripts/check $*
+
+# The unit tests again under the sanitizers, and the fuzzers of what comes from outside.
+san:
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' CFLAGS='-O1 -g' unit
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/tsan SAN='-fsanitize=thread' CFLAGS='-O1 -g' unit
+	@$(MAKE) --no-print-directory -j2 fuzzers
+
+fuzzers: $(FUZZ)
+
+check-san: deps
+	@$(MAKE) --no-print-directory san
+	@scripts/check san fuzz
+
+# The whole tree and cluster suites with the programs under ASan and UBSan.
+check-debug: deps
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' CFLAGS='-O1 -g' all
+	@BUILD=$(BUILD)/asan scripts/check tree cluster
+
+install: all
+	install -D -m755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd
+	ln -sf kechofsd $(DESTDIR)$(PREFIX)/sbin/kechofs
+	install -D -m755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/kecho
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/include/linux lib/include/uapi/linux/kecho.h
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/*.8
+	install -D -m644 completion/kecho.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kecho
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/kechofsd sbin/kechofs sbin/kecho-groupd bin/kecho include/linux/kecho.h \
+		share/bash-completion/completions/kecho $(foreach p,$(wildcard man/*),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make                build the programs into $(BUILD)/bin'
+	@echo 'make run            install what is missing, build, start a node at /kecho and show an event travel'
+	@echo 'make check          install what is missing and run every test'
+	@echo 'make check-unit     unit tests          make check-san      the same under sanitizers, and the fuzzers'
+	@echo 'make check-tree     the mounted tree    make check-cluster  several hosts in network namespaces'
+	@echo 'make check-debug    tree and cluster tests with the programs under ASan and UBSan'
+	@echo 'make install        into PREFIX=$(PREFIX) (DESTDIR is respected); make uninstall'
+	@echo 'make clean'

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/**
+ * DOC: The user-space home of a node
+ *
+ * One thread, one epoll loop: sockets, timers, signals and, in kechofsd, the FUSE device. The core's callbacks only note what is to
+ * be done; home_run() does it when the handler that caused them has returned (settle), then sends, then sleeps. So nothing re-enters.
+ */
+#ifndef KECHO_HOME_H
+#define KECHO_HOME_H
+#include "../lib/channel/channel.h"
+
+struct home;
+
+/** struct watch - a file descriptor in the loop; @fn gets epoll's events */
+struct watch {
+	int fd;
+	void (*fn)(struct watch *w, uint32_t events);
+};
+
+/**
+ * struct home - a node and what it runs on
+ * @settle: does what the core's callbacks have noted; true if there may be more
+ * @tick: called when its time @tick_at has come, 0: not wanted
+ * @due: when the core wants a tick
+ * @kicked, @dead: connections with something to send, and to be freed
+ */
+struct home {
+	struct kecho_node node;
+	bool (*settle)(struct home *h);
+	void (*tick)(struct home *h, u64 now);
+	u64 tick_at;
+	int epfd, timerfd;
+	struct watch signals, timer, listener, resolved;
+	u64 due, armed;
+	struct list_head conns, kicked, dead;
+	bool insecure;
+	bool stop;
+	u8 *rxbuf;
+};
+
+u64 home_now(void);		/* CLOCK_MONOTONIC, ns: the core's time */
+u64 home_realtime(void);	/* CLOCK_REALTIME, ns: events' time */
+
+/** home_init() - @h->node is ready, nothing is listening. Returns 0 or -errno */
+int home_init(struct home *h, const char *name, u64 registry_lease, const struct kecho_node_ops *ops);
+/** home_run() - until @stop */
+void home_run(struct home *h);
+/** home_turn() - one turn of the loop, sleeping at most @ms */
+void home_turn(struct home *h, int ms);
+/** home_exit() - says goodbye to the peers, ends the node */
+void home_exit(struct home *h);
+int home_watch(struct home *h, struct watch *w, uint32_t events);
+void home_rewatch(struct home *h, struct watch *w, uint32_t events);
+/** home_wake_at() - @tick at @when, if not earlier */
+void home_wake_at(struct home *h, u64 when);
+
+/* tcp.c: the core's kecho_cm_ops */
+void tcp_dial(struct kecho_cm *cm, struct kecho_link *link);
+void tcp_kick(struct kecho_conn *conn);
+void tcp_close(struct kecho_conn *conn);
+void home_due(struct kecho_cm *cm, u64 when);
+#define HOME_CM_OPS { .dial = tcp_dial, .kick = tcp_kick, .close = tcp_close, .due = home_due }
+
+/**
+ * tcp_listen() - accept peers at ADDR[:PORT]
+ * Says what is wrong on the log. Return: 0 or -errno
+ */
+int tcp_listen(struct home *h, const char *addr, u16 default_port);
+/** tcp_call() - want a link to HOST[:PORT], for ever */
+int tcp_call(struct home *h, const char *host, u16 default_port);
+int tcp_init(struct home *h);
+void tcp_exit(struct home *h);
+/** tcp_flush() - send what the kicked connections have, free the dead ones */
+void tcp_flush(struct home *h);
+/** tcp_settled() - has every configured peer been reached, or failed to be, once? */
+bool tcp_settled(struct home *h);
+
+/* log.c */
+void log_open(const char *ident, bool foreground, bool debug);
+void log_to_syslog(void);
+/** fail() - a message for who started the program, and the end of it */
+void fail(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* daemon.c */
+/** daemon_fork() - the parent waits until daemon_ready(), and exits with its verdict */
+void daemon_fork(void);
+/** daemon_ready() - tell the parent, or systemd (sd_notify's protocol) */
+void daemon_ready(bool forked);
+/** daemon_hostname() - a node's name by default: the host's, cut to what a name may have */
+void daemon_hostname(char *name);
+#endif

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * inotify. The kernel raises IN_MODIFY for what passes through the mount, and events from other hosts do not. So a thread truncates
+ * the file, by its path, to the nothing that it holds: the daemon answers that without doing anything, and inotify sees a
+ * modification, without an open or a close around it.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include "fs.h"
+
+/* After a batch it rests so long: under a stream of events, this many notifications a second are enough. */
+#define REST_NS 5000000
+
+struct notice {
+	struct list_head node;
+	u64 number;
+	enum kind kind;
+	char path[];
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static LIST_HEAD(notices);
+static u32 count;
+static bool stop, started;
+static pid_t tid;
+
+static void *notify_run(void *arg)
+{
+	struct timespec rest = { .tv_nsec = REST_NS };
+	struct notice *n, *next;
+	LIST_HEAD(batch);
+
+	(void)arg;
+	pthread_mutex_lock(&lock);
+	tid = syscall(SYS_gettid);
+	pthread_cond_broadcast(&wake);
+	while (!stop) {
+		if (list_empty(&notices)) {
+			pthread_cond_wait(&wake, &lock);
+			continue;
+		}
+		list_splice_init(&notices, &batch);
+		count = 0;
+		pthread_mutex_unlock(&lock);
+		list_for_each_entry_safe(n, next, &batch, node) {
+			list_del(&n->node);
+			if (truncate(n->path, 0) && errno != ENOENT && errno != ENOTCONN)
+				pr_debug("notify %s: %s\n", n->path, strerror(errno));
+			free(n);
+		}
+		nanosleep(&rest, NULL);
+		pthread_mutex_lock(&lock);
+	}
+	pthread_mutex_unlock(&lock);
+	return NULL;
+}
+
+int notify_start(struct fs *fs)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t all, old;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 128 << 10);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&thread, &attr, notify_run, NULL);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (err)
+		return -err;
+	pthread_mutex_lock(&lock);
+	while (!tid)
+		pthread_cond_wait(&wake, &lock);
+	fs->notifier = tid;
+	started = true;
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+void notify_modified(struct fs *fs, struct dir *d, enum kind kind)
+{
+	static const char * const names[] = { [KIND_EVENTS] = "events", [KIND_ATTRS] = "attrs",
+					      [KIND_FILTER] = "filter", [KIND_MEMBERS] = "members" };
+	bool type = dir_is_type(d);
+	struct notice *n;
+	char *path;
+	int len;
+
+	if (!started)
+		return;
+	pthread_mutex_lock(&lock);
+	list_for_each_entry(n, &notices, node)
+		if (n->number == d->number && n->kind == kind)
+			goto out;
+	if (count >= KECHO_CHANNELS_MAX)
+		goto out;
+	len = asprintf(&path, "%s/%s%s%s/%s", fs->mountpoint, type ? d->parent->name : "", type ? "/" : "", d->name, names[kind]);
+	if (len < 0)
+		goto out;
+	n = malloc(sizeof(*n) + len + 1);
+	if (n) {
+		n->number = d->number;
+		n->kind = kind;
+		memcpy(n->path, path, len + 1);
+		list_add_tail(&n->node, &notices);
+		if (!count++)
+			pthread_cond_signal(&wake);
+	}
+	free(path);
+out:
+	pthread_mutex_unlock(&lock);
+}
+
+void notify_stop(void)
+{
+	pthread_mutex_lock(&lock);
+	stop = true;
+	started = false;
+	pthread_cond_signal(&wake);
+	pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/**
+ * DOC: Attribute lists
+ *
+ * A list of typed name-value pairs *is* its encoding: one immutable, reference-counted block, entries sorted by name.
+ * So it is encoded once, compared by memcmp(), shared without copies, and a change that fails half-way has changed nothing:
+ * whoever changes a list makes a new one and swaps the pointer. NULL is the empty list.
+ *
+ * An entry: u8 name length, u8 type, le16 value length, name, value. An integer is le64; a decimal is le64 in units of
+ * 10^-9 (there is no floating point in the kernel); a string is its bytes.
+ */
+#ifndef KECHO_ATTR_H
+#define KECHO_ATTR_H
+#include <linux/types.h>
+#include <linux/refcount.h>
+#include <kecho/limits.h>
+
+enum kecho_attr_type {
+	KECHO_ATTR_INT = 1,
+	KECHO_ATTR_DECIMAL = 2,
+	KECHO_ATTR_STRING = 3,
+};
+
+#define KECHO_DECIMAL_ONE 1000000000
+
+/**
+ * struct kecho_attrs - an attribute list
+ * @ref: references; kecho_attrs_get(), kecho_attrs_put()
+ * @len: bytes in @data
+ * @data: the entries, as they travel
+ */
+struct kecho_attrs {
+	refcount_t ref;
+	u32 len;
+	u8 data[];
+};
+
+/**
+ * struct kecho_attr - one entry, as kecho_attrs_next() and kecho_attrs_find() present it
+ * @name: points into the list, not terminated
+ * @str: a string's bytes, likewise
+ * @num: an integer, or a decimal in units of 10^-9
+ */
+struct kecho_attr {
+	const char *name;
+	const char *str;
+	s64 num;
+	u16 str_len;
+	u8 name_len;
+	u8 type;
+};
+
+/** kecho_name_valid() - may this be the name of a node, channel, type, attribute or filter? */
+bool kecho_name_valid(const char *name, size_t len);
+
+struct kecho_attrs *kecho_attrs_get(struct kecho_attrs *a);
+void kecho_attrs_put(struct kecho_attrs *a);
+
+/**
+ * kecho_attrs_decode() - check bytes from outside and make a list of them
+ * @out: the list, a new reference; NULL for no bytes
+ * Return: 0, -EBADMSG if malformed or unsorted, -E2BIG, -ENOMEM
+ */
+int kecho_attrs_decode(const void *data, size_t len, gfp_t gfp, struct kecho_attrs **out);
+
+/**
+ * kecho_attrs_merge_text() - apply lines ``name=value`` (``name=`` removes) to a list
+ * @base: the list before; not changed, its reference is not taken
+ * @out: the list after, a new reference
+ * Return: 0; -EINVAL with nothing done if any line is wrong; -E2BIG, -ENOMEM
+ */
+int kecho_attrs_merge_text(const struct kecho_attrs *base, const char *text, size_t len, gfp_t gfp,
+			   struct kecho_attrs **out);
+
+/** kecho_attrs_next() - walk: @pos starts at 0; false at the end */
+bool kecho_attrs_next(const struct kecho_attrs *a, u32 *pos, struct kecho_attr *attr);
+bool kecho_attrs_find(const struct kecho_attrs *a, const char *name, struct kecho_attr *attr);
+bool kecho_attrs_equal(const struct kecho_attrs *a, const struct kecho_attrs *b);
+
+/**
+ * kecho_attr_cmp() - order two values: numbers by value, integers and decimals mixed; any number before any string
+ * Return: <0, 0, >0
+ */
+int kecho_attr_cmp(const struct kecho_attr *a, const struct kecho_attr *b);
+
+/** kecho_attr_parse_value() - read a value's text form into @attr (name untouched). -EINVAL */
+int kecho_attr_parse_value(struct kecho_attr *attr, const char *s, size_t len);
+
+struct kecho_text;
+/** kecho_attrs_print() - the text form: name=value pairs, @sep after each */
+void kecho_attrs_print(struct kecho_text *t, const struct kecho_attrs *a, char sep);
+#endif

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/lockdep.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/time64.h>
+#include "internal.h"
+
+struct kecho_channel *channel_find(struct kecho_node *node, const char *name)
+{
+	struct kecho_channel *ch;
+
+	lockdep_assert_held(&node->cm.lock);
+	hash_for_each_possible(node->channels, ch, hash, kecho_name_hash(name))
+		if (!strcmp(ch->name, name))
+			return ch;
+	return NULL;
+}
+
+struct kecho_channel *kecho_channel_get(struct kecho_channel *ch)
+{
+	refcount_inc(&ch->ref);
+	return ch;
+}
+EXPORT_SYMBOL_GPL(kecho_channel_get);
+
+void kecho_channel_put(struct kecho_channel *ch)
+{
+	if (!refcount_dec_and_test(&ch->ref))
+		return;
+	mutex_destroy(&ch->lock);
+	kecho_attrs_put(ch->attrs);
+	kecho_attrs_put(ch->settings_attrs);
+	kfree(ch);
+}
+EXPORT_SYMBOL_GPL(kecho_channel_put);
+
+struct kecho_channel *kecho_channel_join(struct kecho_node *node, const char *name, void *home, u64 rank, u64 now, int *err)
+{
+	struct kecho_channel *ch;
+
+	mutex_lock(&node->cm.lock);
+	*err = -EINVAL;
+	if (!kecho_name_valid(name, strlen(name)))
+		goto fail;
+	*err = -EEXIST;
+	if (channel_find(node, name))
+		goto fail;
+	*err = -ENOSPC;
+	if (node->nchannels >= KECHO_CHANNELS_MAX)
+		goto fail;
+	*err = -ENOMEM;
+	ch = kzalloc(sizeof(*ch), GFP_KERNEL);
+	if (!ch)
+		goto fail;
+	refcount_set(&ch->ref, 1);
+	ch->node = node;
+	strscpy(ch->name, name, sizeof(ch->name));
+	ch->home = home;
+	ch->rank = rank;
+	ch->chan = ++node->last_chan;
+	ch->lease.name = ch->name;
+	ch->settings.queue = node->queue;
+	spin_lock_init(&ch->lock);
+	INIT_LIST_HEAD(&ch->awaited);
+	INIT_LIST_HEAD(&ch->members);
+	INIT_LIST_HEAD(&ch->sinks);
+	INIT_LIST_HEAD(&ch->retained);
+	hash_add(node->channels, &ch->hash, kecho_name_hash(name));
+	node->nchannels++;
+
+	kecho_lease_claim(&ch->lease, node->cm.id, 0);
+	ch->join_until = now + (u64)KECHO_JOIN_MS * NSEC_PER_MSEC;
+	channel_announce(ch);
+	if (kecho_group_known(&node->group)) {
+		channel_await(ch, node->cm.id);
+		kecho_group_register(&node->group, &ch->lease, now);
+	}
+	channel_due(node, ch->join_until);
+	channel_awaited(ch, 0);
+	*err = 0;
+	mutex_unlock(&node->cm.lock);
+	return ch;
+fail:
+	mutex_unlock(&node->cm.lock);
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(kecho_channel_join);
+
+void kecho_channel_leave(struct kecho_channel *ch, u64 now)
+{
+	struct kecho_node *node = ch->node;
+	struct kecho_sink *sink;
+
+	mutex_lock(&node->cm.lock);
+	hash_del(&ch->hash);
+	node->nchannels--;
+	/* With members left, the one that takes over registers it anew; a release would let go of the name between. */
+	if (!ch->nmembers)
+		kecho_group_release(&node->group, &ch->lease);
+	channel_leave_members(ch, now);
+	spin_lock_bh(&ch->lock);
+	ch->gone = true;
+	ch->settings.retain = 0;
+	channel_trim_retained(ch);
+	list_for_each_entry(sink, &ch->sinks, node)
+		node->ops->ready(sink);
+	spin_unlock_bh(&ch->lock);
+	channel_room_made(ch);
+	channel_joined(ch);
+	mutex_unlock(&node->cm.lock);
+	kecho_channel_put(ch);
+}
+EXPORT_SYMBOL_GPL(kecho_channel_leave);
+
+static bool sink_wants(struct kecho_sink *sink, const struct kecho_msg *msg)
+{
+	return !sink->type[0] || kecho_event_is_type(msg, sink->type);
+}
+
+u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg)
+{
+	struct kecho_sink *sink;
+	u32 n = 0;
+
+	lockdep_assert_held(&ch->lock);
+	list_for_each_entry(sink, &ch->sinks, node) {
+		if (!sink_wants(sink, msg))
+			continue;
+		if (sink_push(sink, msg, &ch->settings)) {
+			n++;
+		} else {
+			ch->lost++;
+			atomic64_inc(&ch->node->stats.lost_sink);
+		}
+	}
+	ch->delivered += n;
+	atomic64_add(n, &ch->node->stats.delivered);
+	channel_retain(ch, msg);
+	ch->node->ops->changed(ch, KECHO_FILE_EVENTS);
+	return n;
+}
+
+void channel_trim_retained(struct kecho_channel *ch)
+{
+	lockdep_assert_held(&ch->lock);
+	while (ch->nretained > ch->settings.retain ||
+	       (ch->nretained > 1 && ch->retained_bytes > KECHO_RETAIN_BYTES)) {
+		struct retained *r = list_first_entry(&ch->retained, struct retained, node);
+
+		list_del(&r->node);
+		ch->nretained--;
+		ch->retained_bytes -= kecho_event_size(r->msg);
+		kecho_msg_put(r->msg);
+		kfree(r);
+	}
+}
+
+void channel_retain(struct kecho_channel *ch, struct kecho_msg *msg)
+{
+	struct retained *r, *old;
+
+	lockdep_assert_held(&ch->lock);
+	if (!ch->settings.retain)
+		return;
+	r = kmalloc(sizeof(*r), GFP_ATOMIC);
+	if (!r)
+		return;
+	if (msg->release) {
+		/* Its publisher waits for it to be consumed, which must not take as long as it is retained. */
+		r->msg = kecho_msg_alloc(kecho_event_size(msg), GFP_ATOMIC);
+		if (!r->msg) {
+			kfree(r);
+			return;
+		}
+		memcpy(r->msg->data, kecho_event(msg), kecho_event_size(msg));
+	} else {
+		r->msg = kecho_msg_get(msg);
+	}
+	/* By time, and once: one that joins may get an event both from its publisher and among those that another retained. */
+	list_for_each_entry_reverse(old, &ch->retained, node) {
+		const struct kecho_event_wire *a = kecho_event(old->msg), *b = kecho_event(msg);
+
+		if (a->origin == b->origin && a->seq == b->seq) {
+			kecho_msg_put(r->msg);
+			kfree(r);
+			return;
+		}
+		if (le64_to_cpu(a->time_ns) <= le64_to_cpu(b->time_ns))
+			break;
+	}
+	list_add(&r->node, &old->node);
+	ch->nretained++;
+	ch->retained_bytes += kecho_event_size(msg);
+	channel_trim_retained(ch);
+}
+
+void channel_room_made(struct kecho_channel *ch)
+{
+	if (!READ_ONCE(ch->blocked))
+		return;
+	WRITE_ONCE(ch->blocked, false);
+	ch->node->ops->room(ch);
+}
+
+/* May the member get one more without being asked to hold more than its queue? */
+static bool member_room(struct kecho_member *m)
+{
+	u64 events, bytes;
+
+	kecho_flow_given(&m->flow, &events, &bytes);
+	return events - m->consumed < m->channel->settings.queue &&
+	       (events == m->consumed || bytes - m->consumed_bytes < KECHO_QUEUE_BYTES);
+}
+
+/* kecho.overflow=block: has every one that wants @msg room for it? channel->lock held. */
+static bool channel_has_room(struct kecho_channel *ch, const struct kecho_msg *msg)
+{
+	struct kecho_member *m;
+	struct kecho_sink *sink;
+
+	lockdep_assert_held(&ch->lock);
+	if (ch->settings.overflow != KECHO_BLOCK)
+		return true;
+	list_for_each_entry(sink, &ch->sinks, node)
+		if (sink_wants(sink, msg) && !sink_room(sink, ch->settings.queue))
+			goto none;
+	list_for_each_entry(m, &ch->members, node)
+		if (member_wants(m, msg) && !member_room(m))
+			goto none;
+	return true;
+none:
+	WRITE_ONCE(ch->blocked, true);
+	return false;
+}
+
+bool kecho_channel_room(struct kecho_channel *ch, const char *type)
+{
+	struct kecho_msg *probe;
+	bool room;
+
+	if (READ_ONCE(ch->settings.overflow) != KECHO_BLOCK)
+		return true;
+	probe = kecho_event_alloc(type, NULL, 0, GFP_ATOMIC);
+	if (!probe)
+		return true;
+	spin_lock_bh(&ch->lock);
+	room = channel_has_room(ch, probe);
+	spin_unlock_bh(&ch->lock);
+	kecho_msg_put(probe);
+	return room;
+}
+EXPORT_SYMBOL_GPL(kecho_channel_room);
+
+int kecho_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns)
+{
+	struct kecho_event_wire *ev = kecho_event(msg);
+	struct kecho_node *node = ch->node;
+	struct kecho_member *m;
+	u32 lost, n = 0;
+
+	if (kecho_event_payload_len(msg) > node->max_event)
+		return -EMSGSIZE;
+	spin_lock_bh(&ch->lock);
+	if (ch->gone || !channel_has_room(ch, msg)) {
+		spin_unlock_bh(&ch->lock);
+		return ch->gone ? -ENODEV : -EAGAIN;
+	}
+	ev->origin = cpu_to_le64(node->cm.id);
+	ev->seq = cpu_to_le64(++ch->seq);
+	ev->time_ns = cpu_to_le64(time_ns);
+	list_for_each_entry(m, &ch->members, node) {
+		if (!member_wants(m, msg)) {
+			atomic64_inc(&node->stats.unsent);
+			continue;
+		}
+		lost = kecho_flow_push(&m->flow, ch->chan, 0, msg, ch->settings.queue, ch->settings.overflow);
+		m->lost += lost;
+		atomic64_add(lost, &node->stats.lost_link);
+		n++;
+	}
+	n += channel_deliver(ch, msg);
+	atomic64_inc(&node->stats.published);
+	spin_unlock_bh(&ch->lock);
+	kecho_msg_put(msg);
+	return n;
+}
+EXPORT_SYMBOL_GPL(kecho_publish);
+
+void kecho_source_open(struct kecho_channel *ch, u64 now)
+{
+	mutex_lock(&ch->node->cm.lock);
+	if (!ch->nsources++)
+		channel_advert_soon(ch, now + KECHO_ADVERT_MS * NSEC_PER_MSEC);
+	mutex_unlock(&ch->node->cm.lock);
+}
+EXPORT_SYMBOL_GPL(kecho_source_open);
+
+void kecho_source_close(struct kecho_channel *ch, u64 now)
+{
+	mutex_lock(&ch->node->cm.lock);
+	if (!--ch->nsources)
+		channel_advert_soon(ch, now + KECHO_ADVERT_MS * NSEC_PER_MSEC);
+	mutex_unlock(&ch->node->cm.lock);
+}
+EXPORT_SYMBOL_GPL(kecho_source_close);

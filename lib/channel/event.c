@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include "event.h"
+
+struct kecho_msg *kecho_event_alloc(const char *type, const struct kecho_attrs *attrs, u32 len, gfp_t gfp)
+{
+	u32 type_len = strlen(type), attrs_len = attrs ? attrs->len : 0;
+	struct kecho_event_wire *ev;
+	struct kecho_msg *msg;
+
+	msg = kecho_msg_alloc(sizeof(*ev) + type_len + attrs_len + len, gfp);
+	if (!msg)
+		return NULL;
+	ev = kecho_event(msg);
+	memset(ev, 0, sizeof(*ev));
+	ev->type_len = type_len;
+	ev->attrs_len = cpu_to_le16(attrs_len);
+	memcpy(ev->bytes, type, type_len);
+	if (attrs_len)
+		memcpy(ev->bytes + type_len, attrs->data, attrs_len);
+	return msg;
+}
+EXPORT_SYMBOL_GPL(kecho_event_alloc);
+
+int kecho_event_check(const struct kecho_msg *msg)
+{
+	const struct kecho_event_wire *ev;
+	struct kecho_attrs *attrs;
+	u32 left = msg->len - msg->off;
+	int err;
+
+	if (msg->off > msg->len || left < sizeof(*ev))
+		return -EBADMSG;
+	ev = kecho_event(msg);
+	left -= sizeof(*ev);
+	if (ev->prio > KECHO_PRIO_MAX || ev->type_len > left || le16_to_cpu(ev->attrs_len) > left - ev->type_len)
+		return -EBADMSG;
+	if (ev->type_len && !kecho_name_valid((const char *)ev->bytes, ev->type_len))
+		return -EBADMSG;
+	if (!ev->attrs_len)
+		return 0;
+	err = kecho_attrs_decode(kecho_event_attrs(msg), le16_to_cpu(ev->attrs_len), GFP_KERNEL, &attrs);
+	if (!err)
+		kecho_attrs_put(attrs);
+	return err;
+}
+EXPORT_SYMBOL_GPL(kecho_event_check);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/**
+ * DOC: Events
+ *
+ * An event is a &struct kecho_msg whose shared part (from msg->off) is a &struct kecho_event_wire with its type, attributes and
+ * payload behind it: the form in which it is published, queued, sent, received and read. Immutable once published.
+ */
+#ifndef KECHO_EVENT_H
+#define KECHO_EVENT_H
+#include "../attr/attr.h"
+#include "../cm/wire.h"
+
+static inline struct kecho_event_wire *kecho_event(const struct kecho_msg *msg)
+{
+	return (struct kecho_event_wire *)(msg->data + msg->off);
+}
+
+static inline const char *kecho_event_type(const struct kecho_msg *msg)
+{
+	return (const char *)kecho_event(msg)->bytes;
+}
+
+static inline const u8 *kecho_event_attrs(const struct kecho_msg *msg)
+{
+	return kecho_event(msg)->bytes + kecho_event(msg)->type_len;
+}
+
+static inline u8 *kecho_event_payload(const struct kecho_msg *msg)
+{
+	return kecho_event(msg)->bytes + kecho_event(msg)->type_len + le16_to_cpu(kecho_event(msg)->attrs_len);
+}
+
+static inline u32 kecho_event_payload_len(const struct kecho_msg *msg)
+{
+	return msg->data + msg->len - kecho_event_payload(msg);
+}
+
+/* What links and sinks count of it. */
+static inline u32 kecho_event_size(const struct kecho_msg *msg)
+{
+	return msg->len - msg->off;
+}
+
+static inline bool kecho_event_is_type(const struct kecho_msg *msg, const char *type)
+{
+	const struct kecho_event_wire *ev = kecho_event(msg);
+
+	return !strncmp((const char *)ev->bytes, type, ev->type_len) && !type[ev->type_len];
+}
+
+/**
+ * kecho_event_alloc() - an event to be filled in and published
+ * @type: a name, or "" for none
+ * @attrs: its attributes or NULL; not kept
+ * @len: bytes of payload, to be written to kecho_event_payload()
+ * Return: one reference, or NULL without memory. Context: as @gfp says.
+ */
+struct kecho_msg *kecho_event_alloc(const char *type, const struct kecho_attrs *attrs, u32 len, gfp_t gfp);
+
+/** kecho_event_check() - is this a well-formed event, from msg->off on? -EBADMSG */
+int kecho_event_check(const struct kecho_msg *msg);
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Between the files of lib/channel. */
+#ifndef KECHO_CHANNEL_INTERNAL_H
+#define KECHO_CHANNEL_INTERNAL_H
+#include "channel.h"
+
+/* settings.c */
+int settings_parse(const struct kecho_attrs *attrs, u32 queue, struct kecho_settings *s);
+/* The settings win if newer; takes over @attrs. cm.lock held. */
+void settings_adopt(struct kecho_channel *ch, u64 version, u64 setter, struct kecho_attrs *attrs);
+
+/* member.c; cm.lock held, but for channel_record() */
+void member_put(struct kecho_member *m);
+void members_link_up(struct kecho_node *node, struct kecho_link *link);
+void members_link_down(struct kecho_node *node, struct kecho_link *link, u64 now);
+int channel_record(struct kecho_node *node, struct kecho_link *link, u8 type, struct kecho_msg *msg, u64 now);
+void channel_announce(struct kecho_channel *ch);
+void channel_say_settings(struct kecho_channel *ch);
+void channel_say_contact(struct kecho_channel *ch);
+void channel_leave_members(struct kecho_channel *ch, u64 now);
+void channel_advert_soon(struct kecho_channel *ch, u64 when);
+void channel_advert_now(struct kecho_channel *ch);
+void channel_await(struct kecho_channel *ch, u64 id);
+void channel_awaited(struct kecho_channel *ch, u64 id);
+void channel_joined(struct kecho_channel *ch);
+bool member_wants(struct kecho_member *m, const struct kecho_msg *msg);
+void member_tell_credit(struct kecho_member *m, bool now);
+
+/* node.c */
+void channel_due(struct kecho_node *node, u64 when);
+
+/* channel.c */
+struct kecho_channel *channel_find(struct kecho_node *node, const char *name);
+/* Delivers to local sinks; channel->lock held. Returns how many. */
+u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg);
+void channel_retain(struct kecho_channel *ch, struct kecho_msg *msg);
+void channel_room_made(struct kecho_channel *ch);
+void channel_trim_retained(struct kecho_channel *ch);
+
+struct retained {
+	struct list_head node;
+	struct kecho_msg *msg;
+};
+
+/* sink.c */
+bool sink_room(struct kecho_sink *sink, u32 max);
+/* channel->lock held. False: lost. */
+bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kecho_settings *s);
+#endif

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* What members and the files of .node show. */
+#include <linux/export.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include "../attr/text.h"
+#include "internal.h"
+
+static const char *role_name(u8 role)
+{
+	static const char * const names[] = { "-", "p", "s", "ps" };
+
+	return names[role & 3];
+}
+
+static void show_attrs_after(struct kecho_text *t, const struct kecho_attrs *attrs)
+{
+	struct kecho_text own = { 0 };
+
+	kecho_attrs_print(&own, attrs, '\t');
+	if (own.len) {
+		kecho_text_append(t, "\t", 1);
+		kecho_text_append(t, own.buf, own.len - 1);
+	}
+	if (own.err)
+		t->err = own.err;
+	kecho_text_append(t, "\n", 1);
+	kecho_text_free(&own);
+}
+
+static void show_sink(struct kecho_text *t, struct kecho_sink *sink)
+{
+	u32 queued;
+	u64 lost;
+
+	spin_lock_bh(&sink->lock);
+	queued = sink->count;
+	lost = sink->lost;
+	spin_unlock_bh(&sink->lock);
+	kecho_text_printf(t, "  pid=%d\tcomm=%s\tqueued=%u\tlost=%llu", sink->pid, sink->comm, queued, lost);
+	if (sink->type[0])
+		kecho_text_printf(t, "\ttype=%s", sink->type);
+	kecho_text_append(t, "\n", 1);
+}
+
+void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
+{
+	struct kecho_node *node = ch->node;
+	char addr[KECHO_ADDR_STRLEN];
+	struct kecho_member *m;
+	struct kecho_sink *sink;
+	u8 role;
+
+	mutex_lock(&node->cm.lock);
+	role = (ch->nsources ? KECHO_ROLE_PUBLISHES : 0) | (ch->nsinks ? KECHO_ROLE_SUBSCRIBES : 0);
+	kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=local\tstate=alive\trole=%s\tsinks=%u\tcontact=%d\trtt_us=0\t"
+			  "sent=%llu\treceived=%llu\tlost=%llu",
+			  node->cm.id, node->cm.name, kecho_addr_str(&node->cm.listen, addr), role_name(role), ch->nsinks,
+			  ch->lease.contact == node->cm.id, READ_ONCE(ch->seq), READ_ONCE(ch->delivered), READ_ONCE(ch->lost));
+	show_attrs_after(t, ch->attrs);
+	list_for_each_entry(sink, &ch->sinks, node)
+		show_sink(t, sink);
+	list_for_each_entry(m, &ch->members, node) {
+		u64 events, bytes;
+
+		kecho_flow_given(&m->flow, &events, &bytes);
+		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=tcp\tstate=%s\trole=%s\tsinks=%u\tcontact=%d\trtt_us=%u\t"
+				  "sent=%llu\treceived=%llu\tlost=%llu",
+				  m->id, m->link->name, kecho_addr_str(&m->link->addr, addr),
+				  m->link->state == KECHO_LINK_UP ? "alive" : "suspect", role_name(m->role),
+				  m->plain + m->ndescribed, ch->lease.contact == m->id, m->link->rtt_us, events,
+				  READ_ONCE(m->received), READ_ONCE(m->lost));
+		show_attrs_after(t, m->attrs);
+	}
+	mutex_unlock(&node->cm.lock);
+}
+EXPORT_SYMBOL_GPL(kecho_show_members);
+
+void kecho_show_peers(struct kecho_text *t, struct kecho_node *node)
+{
+	static const char * const states[] = { "connecting", "up", "suspect" };
+	char addr[KECHO_ADDR_STRLEN];
+	struct kecho_link *link;
+
+	mutex_lock(&node->cm.lock);
+	list_for_each_entry(link, &node->cm.links, node) {
+		if (link->self)
+			continue;
+		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=tcp\tstate=%s\trtt_us=%u\tsent=%llu\treceived=%llu\t"
+				  "bytes_sent=%llu\tbytes_received=%llu\tunacked=%u\tresumes=%u\n",
+				  link->peer_id, link->name[0] ? link->name : "-",
+				  link->addr.port || !link->host ? kecho_addr_str(&link->addr, addr) : link->host,
+				  states[link->state], link->rtt_us, link->sent, link->received, link->bytes_sent,
+				  link->bytes_received, link->out_records, link->resumes);
+	}
+	mutex_unlock(&node->cm.lock);
+}
+EXPORT_SYMBOL_GPL(kecho_show_peers);
+
+void kecho_show_stats(struct kecho_text *t, struct kecho_node *node)
+{
+	const struct kecho_node_stats *s = &node->stats;
+	const struct kecho_cm_stats *c = &node->cm.stats;
+
+	mutex_lock(&node->cm.lock);
+	kecho_text_printf(t, "channels=%u\nlinks=%u\n", node->nchannels, node->cm.nlinks);
+	mutex_unlock(&node->cm.lock);
+#define SHOW(from, name) kecho_text_printf(t, #name "=%lld\n", (long long)atomic64_read(&from->name))
+	SHOW(s, published);
+	SHOW(s, received);
+	SHOW(s, delivered);
+	SHOW(s, unsent);
+	SHOW(s, lost_sink);
+	SHOW(s, lost_link);
+	SHOW(c, lost_unacked);
+	SHOW(c, connects);
+	SHOW(c, accepts);
+	SHOW(c, refused);
+	SHOW(c, resumes);
+	SHOW(c, resets);
+	SHOW(c, timeouts);
+	SHOW(c, protocol_errors);
+	SHOW(c, tx_records);
+	SHOW(c, tx_bytes);
+	SHOW(c, rx_records);
+	SHOW(c, rx_bytes);
+#undef SHOW
+}
+EXPORT_SYMBOL_GPL(kecho_show_stats);
+
+void kecho_show_holding(struct kecho_text *t, struct kecho_node *node, const char *name, const struct kecho_holding *h)
+{
+	char addr[KECHO_ADDR_STRLEN];
+
+	kecho_text_printf(t, "name=%s\tcontact=%016llx\taddr=%s\tepoch=%llu\tjoined=%d\n", name, h->contact,
+			  kecho_addr_str(&h->addr, addr), h->epoch, !!channel_find(node, name));
+}
+EXPORT_SYMBOL_GPL(kecho_show_holding);
+
+void kecho_show_channels(struct kecho_text *t, struct kecho_node *node)
+{
+	struct kecho_channel *ch;
+	struct kecho_link *link;
+	int b;
+
+	mutex_lock(&node->cm.lock);
+	hash_for_each(node->channels, b, ch, hash) {
+		struct kecho_holding h = { ch->lease.contact, ch->lease.epoch, node->cm.listen };
+
+		link = h.contact == node->cm.id ? NULL : kecho_cm_find(&node->cm, h.contact);
+		if (link)
+			h.addr = link->addr;
+		kecho_show_holding(t, node, ch->name, &h);
+	}
+	mutex_unlock(&node->cm.lock);
+}
+EXPORT_SYMBOL_GPL(kecho_show_channels);

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/lockdep.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include "internal.h"
+
+#define RING_FIRST 8
+
+static struct kecho_user *user_get(struct kecho_node *node, u32 uid)
+{
+	struct kecho_user *u;
+
+	lockdep_assert_held(&node->cm.lock);
+	hash_for_each_possible(node->users, u, hash, uid)
+		if (u->uid == uid)
+			goto found;
+	u = kzalloc(sizeof(*u), GFP_KERNEL);
+	if (!u)
+		return NULL;
+	u->uid = uid;
+	hash_add(node->users, &u->hash, uid);
+found:
+	u->sinks++;
+	return u;
+}
+
+static void user_put(struct kecho_user *u)
+{
+	if (--u->sinks)
+		return;
+	hash_del(&u->hash);
+	kfree(u);
+}
+
+struct kecho_sink *kecho_sink_open(struct kecho_channel *ch, const char *type, u32 uid, s32 pid, const char *comm,
+				   void *home, u64 time_ns, u64 now)
+{
+	struct kecho_node *node = ch->node;
+	struct kecho_sink *sink;
+	struct retained *r;
+	bool first;
+
+	sink = kzalloc(sizeof(*sink), GFP_KERNEL);
+	if (!sink)
+		return NULL;
+	mutex_lock(&node->cm.lock);
+	sink->user = user_get(node, uid);
+	if (!sink->user) {
+		mutex_unlock(&node->cm.lock);
+		kfree(sink);
+		return NULL;
+	}
+	spin_lock_init(&sink->lock);
+	sink->channel = kecho_channel_get(ch);
+	sink->home = home;
+	sink->id = ++node->last_sink;
+	sink->pid = pid;
+	sink->since = time_ns;
+	strscpy(sink->comm, comm, sizeof(sink->comm));
+	strscpy(sink->type, type, sizeof(sink->type));
+
+	spin_lock_bh(&ch->lock);
+	first = sink->type[0] || !ch->plain;
+	ch->plain += !sink->type[0];
+	ch->nsinks++;
+	list_add_tail(&sink->node, &ch->sinks);
+	list_for_each_entry(r, &ch->retained, node)
+		if (!type[0] || kecho_event_is_type(r->msg, type))
+			sink_push(sink, r->msg, &ch->settings);
+	spin_unlock_bh(&ch->lock);
+	if (first)
+		channel_advert_now(ch);
+	else
+		channel_advert_soon(ch, now + KECHO_ADVERT_MS * 1000000ull);
+	node->ops->changed(ch, KECHO_FILE_MEMBERS);
+	mutex_unlock(&node->cm.lock);
+	return sink;
+}
+EXPORT_SYMBOL_GPL(kecho_sink_open);
+
+static struct kecho_msg *sink_take(struct kecho_sink *sink)
+{
+	struct kecho_msg *msg = sink->ring[sink->head];
+
+	sink->head = (sink->head + 1) & (sink->cap - 1);
+	sink->count--;
+	sink->bytes -= kecho_event_size(msg);
+	atomic64_sub(kecho_event_size(msg), &sink->user->bytes);
+	return msg;
+}
+
+void kecho_sink_close(struct kecho_sink *sink, u64 now)
+{
+	struct kecho_channel *ch = sink->channel;
+	struct kecho_node *node = ch->node;
+
+	mutex_lock(&node->cm.lock);
+	spin_lock_bh(&ch->lock);
+	list_del(&sink->node);
+	ch->nsinks--;
+	ch->plain -= !sink->type[0];
+	spin_unlock_bh(&ch->lock);
+	/* No publisher finds it any more. */
+	while (sink->count)
+		kecho_msg_put(sink_take(sink));
+	if (sink->type[0] || !ch->plain)
+		channel_advert_now(ch);
+	else
+		channel_advert_soon(ch, now + KECHO_ADVERT_MS * 1000000ull);
+	node->ops->changed(ch, KECHO_FILE_MEMBERS);
+	user_put(sink->user);
+	channel_room_made(ch);
+	mutex_unlock(&node->cm.lock);
+	mutex_destroy(&sink->lock);
+	kfree(sink->ring);
+	kfree(sink);
+	kecho_channel_put(ch);
+}
+EXPORT_SYMBOL_GPL(kecho_sink_close);
+
+static bool sink_full(struct kecho_sink *sink, u32 max, u32 size)
+{
+	return sink->count && (sink->count >= max || sink->bytes + size > KECHO_QUEUE_BYTES ||
+			       atomic64_read(&sink->user->bytes) + size > KECHO_USER_BYTES);
+}
+
+bool sink_room(struct kecho_sink *sink, u32 max)
+{
+	bool room;
+
+	spin_lock(&sink->lock);
+	room = !sink_full(sink, max, 0);
+	spin_unlock(&sink->lock);
+	return room;
+}
+
+static bool ring_grow(struct kecho_sink *sink)
+{
+	u32 cap = sink->cap ? 2 * sink->cap : RING_FIRST, i;
+	struct kecho_msg **ring = kmalloc(cap * sizeof(*ring), GFP_ATOMIC);
+
+	if (!ring)
+		return false;
+	for (i = 0; i < sink->count; i++)
+		ring[i] = sink->ring[(sink->head + i) & (sink->cap - 1)];
+	kfree(sink->ring);
+	sink->ring = ring;
+	sink->cap = cap;
+	sink->head = 0;
+	return true;
+}
+
+/* Does @a go before @b, which is queued already? */
+static bool goes_before(const struct kecho_msg *a, const struct kecho_msg *b, enum kecho_order order)
+{
+	const struct kecho_event_wire *x = kecho_event(a), *y = kecho_event(b);
+	u64 dx, dy;
+
+	if (order == KECHO_FIFO)
+		return false;
+	if (order == KECHO_PRIORITY)
+		return x->prio > y->prio;
+	dx = x->deadline_us ? le64_to_cpu(x->time_ns) + le32_to_cpu(x->deadline_us) * 1000ull : U64_MAX;
+	dy = y->deadline_us ? le64_to_cpu(y->time_ns) + le32_to_cpu(y->deadline_us) * 1000ull : U64_MAX;
+	return dx < dy;
+}
+
+bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kecho_settings *s)
+{
+	u32 size = kecho_event_size(msg), i, mask;
+	struct kecho_msg *victim;
+
+	for (;;) {
+		spin_lock(&sink->lock);
+		if (s->overflow == KECHO_BLOCK || !sink_full(sink, s->queue, size))
+			break;
+		sink->lost++;
+		if (s->overflow == KECHO_DROP_NEWEST) {
+			spin_unlock(&sink->lock);
+			return false;
+		}
+		victim = sink_take(sink);
+		spin_unlock(&sink->lock);
+		/* Outside of the lock: its release may have credit to tell. */
+		kecho_msg_put(victim);
+		sink->channel->lost++;
+		atomic64_inc(&sink->channel->node->stats.lost_sink);
+	}
+	if (sink->count == sink->cap && !ring_grow(sink)) {
+		sink->lost++;
+		spin_unlock(&sink->lock);
+		return false;
+	}
+	mask = sink->cap - 1;
+	for (i = sink->count; i && goes_before(msg, sink->ring[(sink->head + i - 1) & mask], s->order); i--)
+		sink->ring[(sink->head + i) & mask] = sink->ring[(sink->head + i - 1) & mask];
+	sink->ring[(sink->head + i) & mask] = kecho_msg_get(msg);
+	sink->count++;
+	sink->bytes += size;
+	atomic64_add(size, &sink->user->bytes);
+	spin_unlock(&sink->lock);
+	sink->channel->node->ops->ready(sink);
+	return true;
+}
+
+int kecho_sink_pop(struct kecho_sink *sink, u32 max, struct kecho_msg **msg)
+{
+	int ret = 0;
+
+	spin_lock_bh(&sink->lock);
+	if (sink->count) {
+		ret = -EMSGSIZE;
+		if (kecho_event_payload_len(sink->ring[sink->head]) <= max) {
+			*msg = sink_take(sink);
+			ret = 1;
+		}
+	}
+	spin_unlock_bh(&sink->lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kecho_sink_pop);
+
+void kecho_sink_consumed(struct kecho_sink *sink, struct kecho_msg *msg)
+{
+	kecho_msg_put(msg);
+	if (READ_ONCE(sink->channel->blocked))
+		channel_room_made(sink->channel);
+}
+EXPORT_SYMBOL_GPL(kecho_sink_consumed);

@@ -1,0 +1,1186 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+#define pr_fmt(fmt) "kecho: " fmt
+#include <linux/errno.h>
+#include <linux/export.h>
+#include <linux/kernel.h>
+#include <linux/lockdep.h>
+#include <linux/math64.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/time64.h>
+#include "../attr/attr.h"
+#include "link.h"
+
+#define MS(x) ((u64)(x) * NSEC_PER_MSEC)
+
+/* HELLO's body. A later version may append; readers take what they know. */
+struct hello {
+	__le32 magic;
+	u8 version_min, version_max;
+	u8 flags;
+	u8 roles;
+	__le64 features;
+	__le32 suites;		/* security suites offered, a bit each; 1: none */
+	__le32 suite;		/* the one chosen (acceptor) */
+	__le64 id, session, peer_session, rx_seq;
+	__le32 max_body;
+	struct kecho_addr listen;
+	u8 name_len;
+	u8 name[KECHO_NAME_MAX];
+	__le16 auth_len;	/* bytes of the suite's own that follow */
+} __packed;
+
+#define HELLO_RESUMED 1
+#define SUITE_NONE 1
+
+/* A record on its way out: its head, then msg->data from @off. */
+struct out {
+	struct list_head node;
+	struct kecho_msg *msg;
+	u32 off;
+	u32 len;		/* of all of it, head included */
+	u16 head_len;
+	u8 head[];
+};
+
+static struct kecho_rec *out_rec(struct out *o)
+{
+	return (struct kecho_rec *)o->head;
+}
+
+static struct out *out_alloc(u8 type, const void *prefix, u16 prefix_len, struct kecho_msg *msg, u32 off)
+{
+	struct out *o = kmalloc(sizeof(*o) + sizeof(struct kecho_rec) + prefix_len, GFP_ATOMIC);
+	struct kecho_rec *rec;
+
+	if (!o)
+		return NULL;
+	o->msg = msg;
+	o->off = off;
+	o->head_len = sizeof(*rec) + prefix_len;
+	o->len = o->head_len + msg->len - off;
+	rec = out_rec(o);
+	memset(rec, 0, sizeof(*rec));
+	rec->len = cpu_to_le32(o->len - sizeof(*rec));
+	rec->type = type;
+	if (prefix_len)
+		memcpy(rec + 1, prefix, prefix_len);
+	return o;
+}
+
+static void out_free(struct out *o)
+{
+	kecho_msg_put(o->msg);
+	kfree(o);
+}
+
+/* link->lock held. Frees what is listed, or keeps it until the connection that may be reading it says that it is done. */
+static void link_discard(struct kecho_link *link, struct list_head *list)
+{
+	struct out *o, *next;
+
+	if (link->fills) {
+		list_splice_tail_init(list, &link->trash);
+		return;
+	}
+	list_for_each_entry_safe(o, next, list, node) {
+		list_del(&o->node);
+		out_free(o);
+	}
+}
+
+/* link->lock held. */
+static void link_reap(struct kecho_link *link)
+{
+	LIST_HEAD(done);
+	struct out *o;
+
+	lockdep_assert_held(&link->lock);
+	while (!list_empty(&link->out) && link->out.next != link->cur) {
+		o = list_first_entry(&link->out, struct out, node);
+		if (le64_to_cpu(out_rec(o)->seq) > link->acked)
+			break;
+		link->out_records--;
+		link->out_bytes -= o->len;
+		list_move_tail(&o->node, &done);
+	}
+	link_discard(link, &done);
+}
+
+static void link_kick(struct kecho_link *link)
+{
+	if (link->conn && link->conn->up)
+		link->cm->ops->kick(link->conn);
+}
+
+u64 kecho_cm_random(struct kecho_cm *cm)
+{
+	/* xorshift64*, Vigna 2016: unpredictable enough for jitter and for telling sessions apart. */
+	cm->rng ^= cm->rng >> 12;
+	cm->rng ^= cm->rng << 25;
+	cm->rng ^= cm->rng >> 27;
+	return cm->rng * 0x2545F4914F6CDD1Dull;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_random);
+
+static u64 new_session(struct kecho_cm *cm)
+{
+	u64 s;
+
+	do
+		s = kecho_cm_random(cm);
+	while (!s);
+	return s;
+}
+
+void kecho_cm_init(struct kecho_cm *cm, u64 id, const char *name, const struct kecho_cm_ops *ops,
+		   const struct kecho_cm_user *user, u64 seed)
+{
+	memset(cm, 0, sizeof(*cm));
+	mutex_init(&cm->lock);
+	INIT_LIST_HEAD(&cm->links);
+	INIT_LIST_HEAD(&cm->pending);
+	cm->id = id;
+	cm->rng = seed ? seed : 1;
+	cm->heartbeat = MS(KECHO_HEARTBEAT_MS);
+	cm->max_body = KECHO_RECORD_MAX;
+	strscpy(cm->name, name, sizeof(cm->name));
+	cm->ops = ops;
+	cm->user = user;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_init);
+
+struct kecho_link *kecho_link_get(struct kecho_link *link)
+{
+	refcount_inc(&link->ref);
+	return link;
+}
+EXPORT_SYMBOL_GPL(kecho_link_get);
+
+void kecho_link_put(struct kecho_link *link)
+{
+	if (!refcount_dec_and_test(&link->ref))
+		return;
+	mutex_destroy(&link->lock);
+	kfree(link->host);
+	kfree(link);
+}
+EXPORT_SYMBOL_GPL(kecho_link_put);
+
+static struct kecho_link *link_alloc(struct kecho_cm *cm)
+{
+	struct kecho_link *link;
+
+	if (cm->nlinks >= KECHO_LINKS_MAX)
+		return NULL;
+	link = kzalloc(sizeof(*link), GFP_KERNEL);
+	if (!link)
+		return NULL;
+	refcount_set(&link->ref, 1);
+	link->cm = cm;
+	spin_lock_init(&link->lock);
+	INIT_LIST_HEAD(&link->out);
+	INIT_LIST_HEAD(&link->ctl);
+	INIT_LIST_HEAD(&link->ready);
+	INIT_LIST_HEAD(&link->trash);
+	link->cur = &link->out;
+	link->session = new_session(cm);
+	list_add_tail(&link->node, &cm->links);
+	cm->nlinks++;
+	return link;
+}
+
+struct kecho_link *kecho_cm_find(struct kecho_cm *cm, u64 id)
+{
+	struct kecho_link *link;
+
+	lockdep_assert_held(&cm->lock);
+	list_for_each_entry(link, &cm->links, node)
+		if (link->peer_id == id)
+			return link;
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_find);
+
+struct kecho_link *kecho_cm_call(struct kecho_cm *cm, const char *host, const struct kecho_addr *addr, u64 now)
+{
+	struct kecho_link *link;
+
+	lockdep_assert_held(&cm->lock);
+	list_for_each_entry(link, &cm->links, node)
+		if (host ? link->host && !strcmp(link->host, host) : addr->port && kecho_addr_equal(&link->addr, addr))
+			goto found;
+	link = link_alloc(cm);
+	if (!link)
+		return NULL;
+	if (host) {
+		size_t len = strlen(host) + 1;
+
+		link->host = kmalloc(len, GFP_KERNEL);
+		if (!link->host) {
+			list_del(&link->node);
+			cm->nlinks--;
+			kecho_link_put(link);
+			return NULL;
+		}
+		memcpy(link->host, host, len);
+	} else {
+		link->addr = *addr;
+	}
+found:
+	link->redial_until = max(link->redial_until, now + MS(KECHO_HELLO_MS));
+	if (link->state != KECHO_LINK_UP && !link->dialing)
+		link->redial_at = now;
+	cm->ops->due(cm, now);
+	return link;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_call);
+
+/* Takes @conn from cm; the home still has it. cm.lock held. */
+static void conn_detach(struct kecho_conn *conn)
+{
+	struct kecho_link *link = conn->link;
+
+	lockdep_assert_held(&conn->cm->lock);
+	if (conn->dead)
+		return;
+	conn->dead = true;
+	if (!list_empty(&conn->node)) {
+		list_del_init(&conn->node);
+		conn->cm->npending--;
+		if (link)
+			link->dialing = false;
+	}
+	if (!link)
+		return;
+	spin_lock_bh(&link->lock);
+	if (link->conn == conn) {
+		link->conn = NULL;
+		link->cur = link->out.next;
+		link->cur_off = 0;
+	}
+	spin_unlock_bh(&link->lock);
+}
+
+static void conn_drop(struct kecho_conn *conn)
+{
+	if (conn->dead)
+		return;
+	conn_detach(conn);
+	conn->cm->ops->close(conn);
+}
+
+/* The session is over: tell the user, forget all numbers. */
+static void link_end(struct kecho_link *link, u64 now)
+{
+	struct kecho_cm *cm = link->cm;
+	LIST_HEAD(gone);
+	struct out *o;
+
+	lockdep_assert_held(&cm->lock);
+	if (link->state == KECHO_LINK_DOWN)
+		return;
+	link->state = KECHO_LINK_DOWN;
+	cm->user->down(link, now);
+	spin_lock_bh(&link->lock);
+	list_for_each_entry(o, &link->out, node)
+		if (out_rec(o)->type == KECHO_EVENT)
+			atomic64_inc(&cm->stats.lost_unacked);
+	list_splice_tail_init(&link->out, &gone);
+	list_splice_tail_init(&link->ctl, &gone);
+	link->cur = &link->out;
+	link->cur_off = 0;
+	link->out_records = link->out_bytes = link->ctl_bytes = 0;
+	link->tx_seq = link->acked = link->rx_seq = link->rx_acked = 0;
+	link->rx_unacked = link->rx_unacked_bytes = 0;
+	link->ack_due = 0;
+	link->want_ack = link->want_ping = link->want_pong = false;
+	link->failed = false;
+	link->peer_session = 0;
+	link_discard(link, &gone);
+	spin_unlock_bh(&link->lock);
+	atomic64_inc(&cm->stats.resets);
+}
+
+/* The connection is gone, the session is not (yet). */
+static void link_lost(struct kecho_link *link, u64 now)
+{
+	struct kecho_cm *cm = link->cm;
+
+	if (link->state != KECHO_LINK_UP)
+		return;
+	link->state = KECHO_LINK_SUSPECT;
+	link->lost_at = now;
+	link->tries = 0;
+	/* The lower id calls first, so that they seldom meet half-way. */
+	link->redial_at = now + (cm->id < link->peer_id ? 0 : MS(KECHO_BACKOFF_MIN_MS)) + kecho_cm_random(cm) % MS(10);
+	cm->ops->due(cm, link->redial_at);
+	cm->ops->due(cm, now + KECHO_GONE_BEATS * cm->heartbeat);
+}
+
+static void link_end_for_good(struct kecho_link *link, u64 now)
+{
+	link_end(link, now);
+	link->session = new_session(link->cm);
+	link->tries = 0;
+	link->redial_at = now + MS(KECHO_BACKOFF_MIN_MS);
+	link->cm->ops->due(link->cm, link->redial_at);
+}
+
+static u64 backoff(struct kecho_cm *cm, u32 tries)
+{
+	u64 d = MS(KECHO_BACKOFF_MIN_MS) << min_t(u32, tries, 10);
+
+	d = min_t(u64, d, MS(KECHO_BACKOFF_MAX_MS));
+	return d / 2 + kecho_cm_random(cm) % (d / 2);
+}
+
+static void hello_build(struct kecho_conn *conn, u8 flags)
+{
+	struct kecho_link *link = conn->link;
+	struct kecho_cm *cm = conn->cm;
+	struct kecho_rec *rec = (void *)conn->hello;
+	struct hello *h = (void *)(rec + 1);
+
+	BUILD_BUG_ON(sizeof(*rec) + sizeof(*h) > KECHO_HELLO_ROOM);
+	memset(conn->hello, 0, sizeof(*rec) + sizeof(*h));
+	rec->len = cpu_to_le32(sizeof(*h));
+	rec->type = KECHO_HELLO;
+	h->magic = cpu_to_le32(KECHO_MAGIC);
+	h->version_min = KECHO_VERSION_MIN;
+	h->version_max = KECHO_VERSION_MAX;
+	h->flags = flags;
+	h->roles = cm->roles;
+	h->suites = cpu_to_le32(SUITE_NONE);
+	h->suite = cpu_to_le32(SUITE_NONE);
+	h->id = cpu_to_le64(cm->id);
+	h->max_body = cpu_to_le32(cm->max_body);
+	h->listen = cm->listen;
+	h->name_len = strlen(cm->name);
+	memcpy(h->name, cm->name, h->name_len);
+	if (link) {
+		h->session = cpu_to_le64(link->session);
+		h->peer_session = cpu_to_le64(link->peer_session);
+		spin_lock_bh(&link->lock);
+		h->rx_seq = cpu_to_le64(link->rx_seq);
+		link->rx_acked = link->rx_seq;
+		spin_unlock_bh(&link->lock);
+	}
+	conn->hello_off = 0;
+	conn->hello_len = sizeof(*rec) + sizeof(*h);
+	cm->ops->kick(conn);
+}
+
+static void conn_init(struct kecho_cm *cm, struct kecho_conn *conn, u64 now)
+{
+	conn->cm = cm;
+	conn->since = now;
+	list_add_tail(&conn->node, &cm->pending);
+	cm->npending++;
+	cm->ops->due(cm, now + MS(KECHO_HELLO_MS));
+}
+
+void kecho_cm_dialed(struct kecho_link *link, struct kecho_conn *conn, u64 now)
+{
+	struct kecho_cm *cm = link->cm;
+
+	mutex_lock(&cm->lock);
+	conn_init(cm, conn, now);
+	conn->opener = true;
+	conn->link = kecho_link_get(link);
+	hello_build(conn, 0);
+	atomic64_inc(&cm->stats.connects);
+	mutex_unlock(&cm->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_cm_dialed);
+
+void kecho_cm_dial_failed(struct kecho_link *link, u64 now)
+{
+	mutex_lock(&link->cm->lock);
+	link->dialing = false;
+	link->cm->ops->due(link->cm, max(now, link->redial_at));
+	mutex_unlock(&link->cm->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_cm_dial_failed);
+
+int kecho_cm_accepted(struct kecho_cm *cm, struct kecho_conn *conn, u64 now)
+{
+	int err = 0;
+
+	mutex_lock(&cm->lock);
+	if (cm->npending >= KECHO_PENDING_MAX) {
+		/* The oldest goes: a peer that is real says hello at once, one that only holds a place does not. */
+		struct kecho_conn *old = list_first_entry(&cm->pending, struct kecho_conn, node);
+
+		atomic64_inc(&cm->stats.refused);
+		conn_drop(old);
+	}
+	conn_init(cm, conn, now);
+	atomic64_inc(&cm->stats.accepts);
+	mutex_unlock(&cm->lock);
+	return err;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_accepted);
+
+void kecho_cm_closed(struct kecho_conn *conn, u64 now)
+{
+	struct kecho_cm *cm = conn->cm;
+
+	mutex_lock(&cm->lock);
+	if (!conn->dead) {
+		conn_detach(conn);
+		if (conn->up)
+			link_lost(conn->link, now);
+		else
+			cm->ops->due(cm, now);
+	}
+	mutex_unlock(&cm->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_cm_closed);
+
+void kecho_cm_conn_exit(struct kecho_conn *conn)
+{
+	if (conn->link)
+		kecho_link_put(conn->link);
+	conn->link = NULL;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_conn_exit);
+
+static void conn_set_link(struct kecho_conn *conn, struct kecho_link *link)
+{
+	struct kecho_link *old = conn->link;
+
+	if (old == link)
+		return;
+	conn->link = kecho_link_get(link);
+	if (old)
+		kecho_link_put(old);
+}
+
+/* Which link does a peer that said hello belong to? Two names for one node become one link. */
+static struct kecho_link *hello_link(struct kecho_conn *conn, u64 id, u64 now)
+{
+	struct kecho_link *link = conn->link, *have = kecho_cm_find(conn->cm, id);
+
+	if (!link) {
+		link = have ? have : link_alloc(conn->cm);
+	} else if (have && have != link) {
+		if (!have->host)
+			swap(have->host, link->host);
+		link_end(link, now);
+		link->redial_until = 0;
+		link = have;
+	} else if (link->peer_id && link->peer_id != id) {
+		/* Another node at the same address: it was started anew. */
+		if (link->conn)
+			conn_drop(link->conn);
+		link_end_for_good(link, now);
+	}
+	if (link)
+		link->peer_id = id;
+	return link;
+}
+
+static bool hello_stays(struct kecho_conn *conn, struct kecho_link *link)
+{
+	struct kecho_conn *have = link->conn;
+	bool mine = conn->cm->id < link->peer_id;
+
+	if (!have || !have->up || have->opener == conn->opener || mine == conn->opener)
+		return true;
+	spin_lock_bh(&link->lock);
+	link->want_ping = true;
+	spin_unlock_bh(&link->lock);
+	link_kick(link);
+	return false;
+}
+
+static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 now)
+{
+	const struct hello *h = (const void *)msg->data;
+	struct kecho_cm *cm = conn->cm;
+	struct kecho_link *link;
+	char name[KECHO_NAME_MAX + 1];
+	u64 id, session, rx_seq;
+	bool resume;
+
+	lockdep_assert_held(&cm->lock);
+	if (conn->up || conn->closing)
+		return -EPROTO;
+	if (msg->len < sizeof(*h) || le32_to_cpu(h->magic) != KECHO_MAGIC || !h->id || !h->session ||
+	    h->name_len > KECHO_NAME_MAX || !kecho_name_valid((const char *)h->name, h->name_len))
+		return -EPROTO;
+	memcpy(name, h->name, h->name_len);
+	name[h->name_len] = 0;
+	if (h->version_min > KECHO_VERSION_MAX || h->version_max < KECHO_VERSION_MIN ||
+	    !(le32_to_cpu(h->suites) & SUITE_NONE)) {
+		pr_warn("%s speaks versions %u-%u, suites %#x; this node speaks %u-%u, suites %#x\n", name, h->version_min,
+			h->version_max, le32_to_cpu(h->suites), KECHO_VERSION_MIN, KECHO_VERSION_MAX, SUITE_NONE);
+		atomic64_inc(&cm->stats.refused);
+		if (conn->opener)
+			return -EPROTONOSUPPORT;
+		conn->closing = true;
+		hello_build(conn, 0);
+		return 0;
+	}
+	id = le64_to_cpu(h->id);
+	session = le64_to_cpu(h->session);
+	rx_seq = le64_to_cpu(h->rx_seq);
+	if (id == cm->id) {
+		if (conn->link)
+			conn->link->self = true;
+		return -ELOOP;
+	}
+	link = hello_link(conn, id, now);
+	if (!link) {
+		atomic64_inc(&cm->stats.refused);
+		return -ENOMEM;
+	}
+	if (!hello_stays(conn, link)) {
+		atomic64_inc(&cm->stats.refused);
+		return -EALREADY;
+	}
+	if (link->conn && link->conn != conn)
+		conn_drop(link->conn);
+	list_del_init(&conn->node);
+	cm->npending--;
+	if (conn->link)
+		conn->link->dialing = false;
+	conn_set_link(conn, link);
+
+	resume = link->state != KECHO_LINK_DOWN && link->peer_session == session && rx_seq <= link->tx_seq &&
+		 rx_seq >= link->acked;
+	if (conn->opener)
+		resume = resume && (h->flags & HELLO_RESUMED);
+	else
+		resume = resume && le64_to_cpu(h->peer_session) == link->session;
+	if (conn->opener && !resume && (h->flags & HELLO_RESUMED)) {
+		link_end_for_good(link, now);
+		return -EPROTO;
+	}
+	if (!resume) {
+		link_end(link, now);
+		rx_seq = 0;
+	}
+	link->peer_session = session;
+	link->roles = h->roles;
+	strscpy(link->name, name, sizeof(link->name));
+	if (h->listen.port && (h->listen.family == 4 || h->listen.family == 6)) {
+		static const u8 any[16];
+
+		link->addr = h->listen;
+		if (!memcmp(h->listen.ip, any, sizeof(any))) {
+			link->addr = conn->peer;
+			link->addr.port = h->listen.port;
+		}
+	}
+	link->state = KECHO_LINK_UP;
+	link->tries = 0;
+	link->redial_until = now + MS(KECHO_REDIAL_MS);
+	if (!conn->opener)
+		hello_build(conn, resume ? HELLO_RESUMED : 0);
+
+	spin_lock_bh(&link->lock);
+	link->conn = conn;
+	conn->up = true;
+	link->acked = rx_seq;
+	link->cur = &link->out;
+	link_reap(link);
+	link->cur = link->out.next;
+	link->cur_off = 0;
+	link->last_rx = link->last_ping = now;
+	link->want_ping = true;
+	if (resume)
+		link->resumes++;
+	spin_unlock_bh(&link->lock);
+
+	if (resume)
+		atomic64_inc(&cm->stats.resumes);
+	else
+		cm->user->up(link, now);
+	link_kick(link);
+	cm->ops->due(cm, now + cm->heartbeat);
+	return 0;
+}
+
+int kecho_cm_rx_check(struct kecho_conn *conn, const struct kecho_rec *rec)
+{
+	u32 len = le32_to_cpu(rec->len);
+
+	if (rec->flags || rec->zero || len > conn->cm->max_body || (rec->type != KECHO_EVENT && len > KECHO_CONTROL_MAX) ||
+	    (rec->type == KECHO_HELLO) == conn->up || (rec->type < KECHO_REGISTER) != !rec->seq)
+		return -EPROTO;
+	return len;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_rx_check);
+
+static int beat_rx(struct kecho_link *link, u8 type, const struct kecho_msg *msg, u64 now)
+{
+	struct kecho_dec d;
+	u64 stamp;
+
+	lockdep_assert_held(&link->lock);
+	kecho_dec_start(&d, msg->data, msg->len);
+	switch (type) {
+	case KECHO_PING:
+		link->pong_stamp = kecho_dec_u64(&d);
+		link->want_pong = true;
+		link_kick(link);
+		break;
+	case KECHO_PONG:
+		stamp = kecho_dec_u64(&d);
+		if (stamp && stamp <= now) {
+			u32 rtt = min_t(u64, div_u64(now - stamp, NSEC_PER_USEC), U32_MAX);
+
+			/* RFC 6298's SRTT with alpha 1/8 */
+			link->rtt_us = link->rtt_us ? link->rtt_us - link->rtt_us / 8 + rtt / 8 : max_t(u32, rtt, 1);
+		}
+		break;
+	case KECHO_ACK:
+		break;
+	default:
+		return -EPROTO;
+	}
+	return d.bad ? -EPROTO : 0;
+}
+
+/* An acknowledgement and, for a numbered record, its number. 1: new; 0: seen before. */
+static int link_rx(struct kecho_link *link, struct kecho_conn *conn, const struct kecho_rec *rec,
+		   const struct kecho_msg *msg, u64 now)
+{
+	u64 ack = le64_to_cpu(rec->ack), seq = le64_to_cpu(rec->seq);
+	int ret = 0;
+
+	spin_lock_bh(&link->lock);
+	if (link->conn != conn) {
+		ret = -ESTALE;
+		goto out;
+	}
+	link->last_rx = now;
+	link->received++;
+	link->bytes_received += sizeof(*rec) + msg->len;
+	if (ack > link->tx_seq) {
+		ret = -EPROTO;
+		goto out;
+	}
+	if (ack > link->acked) {
+		bool full = link->out_records >= KECHO_HISTORY_RECORDS || link->out_bytes >= KECHO_HISTORY_BYTES;
+
+		link->acked = ack;
+		link_reap(link);
+		if (full)
+			link_kick(link);
+	}
+	if (!seq) {
+		ret = beat_rx(link, rec->type, msg, now);
+		goto out;
+	}
+	if (seq > link->rx_seq + 1) {
+		ret = -EPROTO;
+		goto out;
+	}
+	ret = seq == link->rx_seq + 1;
+	link->rx_seq += ret;
+	link->rx_unacked++;
+	link->rx_unacked_bytes += msg->len;
+	if (link->rx_unacked >= KECHO_ACK_RECORDS || link->rx_unacked_bytes >= KECHO_ACK_BYTES) {
+		link->want_ack = true;
+		link_kick(link);
+	} else if (!link->ack_due) {
+		link->ack_due = now + MS(KECHO_ACK_MS);
+		link->cm->ops->due(link->cm, link->ack_due);
+	}
+out:
+	spin_unlock_bh(&link->lock);
+	return ret;
+}
+
+int kecho_cm_rx(struct kecho_conn *conn, const struct kecho_rec *rec, struct kecho_msg *msg, u64 now)
+{
+	struct kecho_cm *cm = conn->cm;
+	struct kecho_link *link;
+	int ret;
+
+	atomic64_inc(&cm->stats.rx_records);
+	atomic64_add(sizeof(*rec) + msg->len, &cm->stats.rx_bytes);
+	if (rec->type == KECHO_HELLO) {
+		mutex_lock(&cm->lock);
+		ret = conn->dead ? -ESTALE : hello_rx(conn, msg, now);
+		mutex_unlock(&cm->lock);
+		kecho_msg_put(msg);
+	} else if (!conn->up) {
+		ret = -EPROTO;
+		kecho_msg_put(msg);
+	} else {
+		ret = rec->type == KECHO_BYE ? -ECONNRESET : link_rx(conn->link, conn, rec, msg, now);
+		if (ret > 0)
+			ret = cm->user->record(conn->link, rec->type, msg, now);
+		else
+			kecho_msg_put(msg);
+	}
+	if (!ret)
+		return 0;
+
+	mutex_lock(&cm->lock);
+	link = conn->link;
+	if (ret == -EPROTO || ret == -EBADMSG || ret == -E2BIG) {
+		atomic64_inc(&cm->stats.protocol_errors);
+		pr_warn("%s broke the protocol (record type %u): cut off\n", link && link->name[0] ? link->name : "a peer",
+			rec->type);
+	}
+	if (!conn->dead) {
+		bool current_conn = link && link->conn == conn;
+
+		conn_detach(conn);
+		if (current_conn) {
+			if (ret == -ECONNRESET)
+				link->redial_until = 0;
+			link_end_for_good(link, now);
+		}
+		cm->ops->due(cm, now);
+	}
+	mutex_unlock(&cm->lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_rx);
+
+static u8 *beat_put(u8 *p, u8 type, u64 ack, const u64 *stamp)
+{
+	struct kecho_rec *rec = (void *)p;
+	__le64 v;
+
+	memset(rec, 0, sizeof(*rec));
+	rec->type = type;
+	rec->ack = cpu_to_le64(ack);
+	p += sizeof(*rec);
+	if (stamp) {
+		rec->len = cpu_to_le32(sizeof(v));
+		v = cpu_to_le64(*stamp);
+		memcpy(p, &v, sizeof(v));
+		p += sizeof(v);
+	}
+	return p;
+}
+
+static void beat_build(struct kecho_link *link, struct kecho_conn *conn)
+{
+	u8 *p = conn->beat;
+
+	if (link->want_ping)
+		p = beat_put(p, KECHO_PING, link->rx_seq, &link->last_ping);
+	if (link->want_pong)
+		p = beat_put(p, KECHO_PONG, link->rx_seq, &link->pong_stamp);
+	if (link->want_ack)
+		p = beat_put(p, KECHO_ACK, link->rx_seq, NULL);
+	conn->beat_off = 0;
+	conn->beat_len = p - conn->beat;
+	link->want_ping = link->want_pong = link->want_ack = false;
+}
+
+/* Takes the next record from the control queue or, in turn, from a flow, and numbers it. */
+static struct out *link_pull(struct kecho_link *link)
+{
+	struct kecho_flow *flow;
+	struct out *o;
+
+	if (!list_empty(&link->ctl)) {
+		o = list_first_entry(&link->ctl, struct out, node);
+		link->ctl_bytes -= min(link->ctl_bytes, o->len);
+	} else if (!list_empty(&link->ready) &&
+		   link->out_records < KECHO_HISTORY_RECORDS && link->out_bytes < KECHO_HISTORY_BYTES) {
+		flow = list_first_entry(&link->ready, struct kecho_flow, ready);
+		o = list_first_entry(&flow->q, struct out, node);
+		flow->count--;
+		flow->bytes -= o->msg->len - o->off;
+		flow->sent++;
+		flow->sent_bytes += o->msg->len - o->off;
+		if (flow->count)
+			list_move_tail(&flow->ready, &link->ready);
+		else
+			list_del_init(&flow->ready);
+	} else {
+		return NULL;
+	}
+	list_move_tail(&o->node, &link->out);
+	out_rec(o)->seq = cpu_to_le64(++link->tx_seq);
+	link->out_records++;
+	link->out_bytes += o->len;
+	if (link->cur == &link->out)
+		link->cur = &o->node;
+	return o;
+}
+
+static int vec_put(struct kvec *vec, int n, const void *base, size_t len, size_t *bytes)
+{
+	if (!len)
+		return n;
+	vec[n].iov_base = (void *)base;
+	vec[n].iov_len = len;
+	*bytes += len;
+	return n + 1;
+}
+
+static int vec_put_out(struct kvec *vec, int n, struct out *o, u32 skip, size_t *bytes)
+{
+	if (skip < o->head_len)
+		n = vec_put(vec, n, o->head + skip, o->head_len - skip, bytes);
+	skip = skip > o->head_len ? skip - o->head_len : 0;
+	return vec_put(vec, n, o->msg->data + o->off + skip, o->msg->len - o->off - skip, bytes);
+}
+
+/* No more in one go than this, so that an urgent record that comes meanwhile does not wait for all of it. */
+#define FILL_BYTES (256u << 10)
+
+int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t *bytes)
+{
+	struct kecho_link *link = conn->link;
+	struct list_head *p;
+	struct out *o;
+	int n = 0;
+
+	*bytes = 0;
+	n = vec_put(vec, n, conn->hello + conn->hello_off, conn->hello_len - conn->hello_off, bytes);
+	if (!link || !conn->up)
+		return n;
+	spin_lock_bh(&link->lock);
+	if (link->conn != conn) {
+		spin_unlock_bh(&link->lock);
+		return 0;
+	}
+	p = link->cur;
+	if (link->cur_off) {
+		n = vec_put_out(vec, n, list_entry(p, struct out, node), link->cur_off, bytes);
+		p = p->next;
+	}
+	if (conn->beat_off == conn->beat_len)
+		beat_build(link, conn);
+	n = vec_put(vec, n, conn->beat + conn->beat_off, conn->beat_len - conn->beat_off, bytes);
+	while (n + 2 <= max && *bytes < FILL_BYTES) {
+		if (p == &link->out) {
+			o = link_pull(link);
+			if (!o)
+				break;
+		} else {
+			o = list_entry(p, struct out, node);
+			p = p->next;
+		}
+		out_rec(o)->ack = cpu_to_le64(link->rx_seq);
+		link->rx_unacked = link->rx_unacked_bytes = 0;
+		link->ack_due = 0;
+		link->want_ack = false;
+		n = vec_put_out(vec, n, o, 0, bytes);
+	}
+	if (conn->beat_len > conn->beat_off) {
+		link->rx_unacked = link->rx_unacked_bytes = 0;
+		link->ack_due = 0;
+	}
+	if (n)
+		link->fills++;
+	spin_unlock_bh(&link->lock);
+	return n;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_tx_fill);
+
+void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes)
+{
+	struct kecho_link *link = conn->link;
+	bool mid;
+	size_t n;
+
+	atomic64_add(bytes, &conn->cm->stats.tx_bytes);
+	n = min_t(size_t, bytes, conn->hello_len - conn->hello_off);
+	conn->hello_off += n;
+	bytes -= n;
+	if (!link || !conn->up)
+		return;
+	spin_lock_bh(&link->lock);
+	if (link->fills)
+		link->fills--;
+	if (link->conn != conn)
+		goto out;
+	link->bytes_sent += bytes;
+	for (mid = link->cur_off; ; mid = false) {
+		if (!mid) {
+			n = min_t(size_t, bytes, conn->beat_len - conn->beat_off);
+			conn->beat_off += n;
+			bytes -= n;
+		}
+		if (!bytes || link->cur == &link->out)
+			break;
+		n = min_t(size_t, bytes, list_entry(link->cur, struct out, node)->len - link->cur_off);
+		link->cur_off += n;
+		bytes -= n;
+		if (link->cur_off < list_entry(link->cur, struct out, node)->len)
+			break;
+		link->cur = link->cur->next;
+		link->cur_off = 0;
+		link->sent++;
+		atomic64_inc(&conn->cm->stats.tx_records);
+	}
+	link_reap(link);
+out:
+	if (!link->fills && !list_empty(&link->trash)) {
+		LIST_HEAD(trash);
+
+		list_splice_init(&link->trash, &trash);
+		link_discard(link, &trash);
+	}
+	spin_unlock_bh(&link->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_cm_tx_done);
+
+void kecho_link_send(struct kecho_link *link, u8 type, struct kecho_msg *msg)
+{
+	struct out *o = msg ? out_alloc(type, NULL, 0, msg, 0) : NULL;
+
+	spin_lock_bh(&link->lock);
+	if (o && link->ctl_bytes <= KECHO_CONTROL_QUEUE) {
+		list_add_tail(&o->node, &link->ctl);
+		link->ctl_bytes += o->len;
+		link_kick(link);
+		spin_unlock_bh(&link->lock);
+		return;
+	}
+	link->failed = true;
+	link->cm->ops->due(link->cm, 0);
+	spin_unlock_bh(&link->lock);
+	if (o)
+		out_free(o);
+	else
+		kecho_msg_put(msg);
+}
+EXPORT_SYMBOL_GPL(kecho_link_send);
+
+void kecho_flow_given(struct kecho_flow *flow, u64 *events, u64 *bytes)
+{
+	spin_lock_bh(&flow->link->lock);
+	*events = flow->sent + flow->count;
+	*bytes = flow->sent_bytes + flow->bytes;
+	spin_unlock_bh(&flow->link->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_flow_given);
+
+void kecho_flow_init(struct kecho_flow *flow, struct kecho_link *link)
+{
+	memset(flow, 0, sizeof(*flow));
+	flow->link = link;
+	INIT_LIST_HEAD(&flow->ready);
+	INIT_LIST_HEAD(&flow->q);
+}
+EXPORT_SYMBOL_GPL(kecho_flow_init);
+
+u32 kecho_flow_destroy(struct kecho_flow *flow)
+{
+	struct kecho_link *link = flow->link;
+	LIST_HEAD(gone);
+	u32 count;
+
+	spin_lock_bh(&link->lock);
+	count = flow->count;
+	list_splice_init(&flow->q, &gone);
+	list_del_init(&flow->ready);
+	flow->count = flow->bytes = 0;
+	link_discard(link, &gone);
+	spin_unlock_bh(&link->lock);
+	return count;
+}
+EXPORT_SYMBOL_GPL(kecho_flow_destroy);
+
+void kecho_flow_drain(struct kecho_flow *flow)
+{
+	struct kecho_link *link = flow->link;
+
+	spin_lock_bh(&link->lock);
+	list_splice_tail_init(&flow->q, &link->ctl);
+	flow->sent += flow->count;
+	flow->sent_bytes += flow->bytes;
+	flow->count = flow->bytes = 0;
+	list_del_init(&flow->ready);
+	link_kick(link);
+	spin_unlock_bh(&link->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_flow_drain);
+
+u32 kecho_flow_push(struct kecho_flow *flow, u32 chan, u16 flags, struct kecho_msg *msg, u32 max,
+		    enum kecho_overflow policy)
+{
+	struct kecho_event_prefix prefix = { .chan = cpu_to_le32(chan), .flags = cpu_to_le16(flags) };
+	struct kecho_link *link = flow->link;
+	u32 size = msg->len - msg->off, lost = 0;
+	struct out *o, *old;
+	LIST_HEAD(gone);
+
+	spin_lock_bh(&link->lock);
+	if (!(flags & KECHO_EVENT_RETAINED))
+		prefix.n = cpu_to_le64(flow->n + flow->gap + 1);
+	o = out_alloc(KECHO_EVENT, &prefix, sizeof(prefix), msg, msg->off);
+	if (!o) {
+		flow->gap++;
+		lost = 1;
+		goto out;
+	}
+	kecho_msg_get(msg);
+	while (policy != KECHO_BLOCK && flow->count &&
+	       (flow->count >= max || flow->bytes + size > KECHO_QUEUE_BYTES)) {
+		lost++;
+		if (policy == KECHO_DROP_NEWEST) {
+			flow->gap++;
+			list_add_tail(&o->node, &gone);
+			goto out;
+		}
+		old = list_first_entry(&flow->q, struct out, node);
+		flow->count--;
+		flow->bytes -= old->msg->len - old->off;
+		list_move_tail(&old->node, &gone);
+	}
+	if (prefix.n) {
+		flow->n += flow->gap + 1;
+		flow->gap = 0;
+	}
+	list_add_tail(&o->node, &flow->q);
+	flow->bytes += size;
+	if (!flow->count++)
+		list_move_tail(&flow->ready, &link->ready);
+	link_kick(link);
+out:
+	flow->lost += lost;
+	link_discard(link, &gone);
+	spin_unlock_bh(&link->lock);
+	return lost;
+}
+EXPORT_SYMBOL_GPL(kecho_flow_push);
+
+/* Returns when the link next wants a tick. */
+static u64 link_tick(struct kecho_link *link, u64 now)
+{
+	struct kecho_cm *cm = link->cm;
+	u64 due = now + cm->heartbeat;
+	bool silent = false, failed;
+
+	spin_lock_bh(&link->lock);
+	failed = link->failed;
+	if (link->conn && link->state == KECHO_LINK_UP) {
+		silent = now - link->last_rx >= KECHO_SUSPECT_BEATS * cm->heartbeat;
+		if (link->ack_due && now >= link->ack_due) {
+			link->want_ack = true;
+			link->ack_due = 0;
+		} else if (link->ack_due) {
+			due = min(due, link->ack_due);
+		}
+		if (now >= max(link->last_rx, link->last_ping) + cm->heartbeat) {
+			link->want_ping = true;
+			link->last_ping = now;
+		}
+		due = min(due, max(link->last_rx, link->last_ping) + cm->heartbeat);
+		due = min(due, link->last_rx + KECHO_SUSPECT_BEATS * cm->heartbeat);
+		if (link->want_ack || link->want_ping)
+			link_kick(link);
+	}
+	spin_unlock_bh(&link->lock);
+
+	if (silent) {
+		atomic64_inc(&cm->stats.timeouts);
+		conn_drop(link->conn);
+		link_lost(link, now);
+	}
+	if (failed) {
+		if (link->conn)
+			conn_drop(link->conn);
+		link_end_for_good(link, now);
+	}
+	if (link->state == KECHO_LINK_SUSPECT && now >= link->lost_at + KECHO_GONE_BEATS * cm->heartbeat) {
+		link->redial_until = now + MS(KECHO_REDIAL_MS);
+		link_end_for_good(link, now);
+	}
+	if (link->state == KECHO_LINK_UP)
+		return due;
+	due = link->state == KECHO_LINK_SUSPECT ? link->lost_at + KECHO_GONE_BEATS * cm->heartbeat : U64_MAX;
+	if (link->dialing || link->self || !(link->host || link->addr.port))
+		return due;
+	if (!link->host && link->state == KECHO_LINK_DOWN && now >= link->redial_until)
+		return due;
+	if (now >= link->redial_at) {
+		link->dialing = true;
+		link->redial_at = now + backoff(cm, link->tries++);
+		cm->ops->dial(cm, link);
+	}
+	return min(due, link->redial_at);
+}
+
+void kecho_cm_tick(struct kecho_cm *cm, u64 now)
+{
+	struct kecho_link *link, *next;
+	struct kecho_conn *conn, *nconn;
+	u64 due = U64_MAX;
+
+	mutex_lock(&cm->lock);
+	list_for_each_entry_safe(conn, nconn, &cm->pending, node) {
+		if (now >= conn->since + MS(KECHO_HELLO_MS)) {
+			atomic64_inc(&cm->stats.timeouts);
+			conn_drop(conn);
+		} else {
+			due = min(due, conn->since + MS(KECHO_HELLO_MS));
+		}
+	}
+	list_for_each_entry_safe(link, next, &cm->links, node) {
+		due = min(due, link_tick(link, now));
+		if (link->state == KECHO_LINK_DOWN && !link->host && !link->dialing && !link->conn &&
+		    now >= link->redial_until) {
+			list_del(&link->node);
+			cm->nlinks--;
+			kecho_link_put(link);
+		}
+	}
+	if (due != U64_MAX)
+		cm->ops->due(cm, due);
+	mutex_unlock(&cm->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_cm_tick);
+
+void kecho_cm_bye(struct kecho_cm *cm)
+{
+	struct kecho_link *link;
+
+	mutex_lock(&cm->lock);
+	list_for_each_entry(link, &cm->links, node) {
+		struct kecho_rec *rec;
+		struct kecho_conn *conn;
+
+		spin_lock_bh(&link->lock);
+		conn = link->conn;
+		/* In place of the hello, which has long gone, so it goes out between two records. */
+		if (conn && conn->up && conn->hello_off == conn->hello_len && !link->cur_off &&
+		    conn->beat_off == conn->beat_len) {
+			rec = (void *)conn->hello;
+			memset(rec, 0, sizeof(*rec));
+			rec->type = KECHO_BYE;
+			conn->hello_off = 0;
+			conn->hello_len = sizeof(*rec);
+			cm->ops->kick(conn);
+		}
+		spin_unlock_bh(&link->lock);
+	}
+	mutex_unlock(&cm->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_cm_bye);
+
+void kecho_cm_exit(struct kecho_cm *cm, u64 now)
+{
+	struct kecho_link *link, *next;
+	struct kecho_conn *conn, *nconn;
+
+	mutex_lock(&cm->lock);
+	list_for_each_entry_safe(conn, nconn, &cm->pending, node)
+		conn_drop(conn);
+	list_for_each_entry_safe(link, next, &cm->links, node) {
+		if (link->conn)
+			conn_drop(link->conn);
+		link_end(link, now);
+		list_del(&link->node);
+		cm->nlinks--;
+		kecho_link_put(link);
+	}
+	mutex_unlock(&cm->lock);
+	mutex_destroy(&cm->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_cm_exit);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/**
+ * DOC: Messages
+ *
+ * The one buffer that bytes live in, from where they enter the node to where they leave it: a record's body as it arrived,
+ * or an event as it was published. All links and sinks share it by reference. Filled by whoever made it, then never changed.
+ */
+#ifndef KECHO_MSG_H
+#define KECHO_MSG_H
+#include <linux/refcount.h>
+#include <linux/types.h>
+
+/**
+ * struct kecho_msg - a message
+ * @len: bytes in @data
+ * @off: where the part that all links share begins: behind what an event that arrived had for this link only
+ * @flags: the sink queue's, see lib/channel/event.h
+ * @release: called when the last reference goes, before the memory does; for the owner's accounting
+ * @owner: for @release
+ */
+struct kecho_msg {
+	refcount_t ref;
+	u32 len;
+	u32 off;
+	u32 flags;
+	void (*release)(struct kecho_msg *msg);
+	void *owner;
+	u8 data[];
+};
+
+/** kecho_msg_alloc() - a message of @len bytes, not filled, one reference. NULL without memory. */
+struct kecho_msg *kecho_msg_alloc(u32 len, gfp_t gfp);
+struct kecho_msg *kecho_msg_get(struct kecho_msg *msg);
+/* Context: any that @release allows. */
+void kecho_msg_put(struct kecho_msg *msg);
+#endif

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef COMPAT_LINUX_LOCKDEP_H
+#define COMPAT_LINUX_LOCKDEP_H
+#include <assert.h>
+#define lockdep_assert_held(l) assert((l)->held && pthread_equal((l)->owner, pthread_self()))
+#endif

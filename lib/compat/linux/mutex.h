@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#ifndef COMPAT_LINUX_MUTEX_H
+#define COMPAT_LINUX_MUTEX_H
+#include <linux/types.h>
+#include <pthread.h>
+
+struct mutex {
+	pthread_mutex_t m;
+	pthread_t owner;
+	bool held;
+};
+
+static inline void mutex_init(struct mutex *l)
+{
+	pthread_mutex_init(&l->m, NULL);
+	l->held = false;
+}
+
+static inline void mutex_destroy(struct mutex *l)
+{
+	pthread_mutex_destroy(&l->m);
+}
+
+static inline void mutex_lock(struct mutex *l)
+{
+	pthread_mutex_lock(&l->m);
+	l->owner = pthread_self();
+	l->held = true;
+}
+
+static inline void mutex_unlock(struct mutex *l)
+{
+	l->held = false;
+	pthread_mutex_unlock(&l->m);
+}
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/**
+ * DOC: Every limit of KECho
+ *
+ * What comes from the wire, a file or user memory is checked against these before anything is allocated for it.
+ */
+#ifndef KECHO_LIMITS_H
+#define KECHO_LIMITS_H
+
+/* Names: of nodes, channels, types, attributes, filters. Bytes, without a NUL. */
+#define KECHO_NAME_MAX		64
+
+/* Attributes of one member, sink or event. */
+#define KECHO_ATTR_VALUE_MAX	255	/* bytes of a string */
+#define KECHO_ATTRS_BYTES_MAX	4096	/* encoded */
+
+/* Events. */
+#define KECHO_EVENT_MIN		1	/* the least max_event that can be set */
+#define KECHO_EVENT_DEFAULT	(1u << 20)
+#define KECHO_EVENT_MAX		(16u << 20)
+#define KECHO_PRIO_MAX		7
+
+/* A record on a link: the largest event with all that can stand around it. */
+#define KECHO_RECORD_MAX	(KECHO_EVENT_MAX + (64u << 10))
+/* Records other than events. */
+#define KECHO_CONTROL_MAX	(60u << 10)
+
+/* Queues, of one sink or of one member behind a link. Both bounds hold. */
+#define KECHO_QUEUE_DEFAULT	1024
+#define KECHO_QUEUE_MAX		(1u << 20)
+#define KECHO_QUEUE_BYTES	(32u << 20)
+#define KECHO_RETAIN_MAX	1024
+#define KECHO_RETAIN_BYTES	(16u << 20)
+/* What all the queues of one user's sinks may hold together. */
+#define KECHO_USER_BYTES	(256u << 20)
+
+/* A link's records that the peer has not acknowledged, and its control records not yet sent. */
+#define KECHO_HISTORY_BYTES	(4u << 20)
+#define KECHO_HISTORY_RECORDS	4096
+#define KECHO_CONTROL_QUEUE	(1u << 17)
+/* How much may arrive before it is acknowledged. */
+#define KECHO_ACK_RECORDS	64
+#define KECHO_ACK_BYTES		(256u << 10)
+
+/* A node. */
+#define KECHO_CHANNELS_MAX	65536
+#define KECHO_LINKS_MAX		1024
+#define KECHO_PENDING_MAX	64	/* accepted connections that have not said hello */
+#define KECHO_MEMBERS_MAX	1024	/* of a channel */
+#define KECHO_DESCRIBED_MAX	256	/* described sinks that a member may advertise on a channel */
+#define KECHO_PEERS_MAX		64	/* configured peer= and group= addresses */
+
+/* Times, milliseconds. */
+#define KECHO_HEARTBEAT_MS	1000
+#define KECHO_HEARTBEAT_MIN_MS	20
+#define KECHO_HEARTBEAT_MAX_MS	60000
+#define KECHO_SUSPECT_BEATS	3	/* silent for so many heartbeats: the connection is given up */
+#define KECHO_GONE_BEATS	5	/* and not back in so many more: the peer's members are removed */
+#define KECHO_HELLO_MS		5000	/* a connection that has not finished its handshake is closed */
+#define KECHO_ACK_MS		20	/* an acknowledgement waits so long for a record to travel with */
+#define KECHO_ADVERT_MS		20	/* a change of attributes likewise for an event */
+#define KECHO_BACKOFF_MIN_MS	100
+#define KECHO_BACKOFF_MAX_MS	5000
+#define KECHO_REDIAL_MS		600000	/* how long a lost peer is called, so that a split heals */
+#define KECHO_LEASE_MS		15000
+#define KECHO_LEASE_MIN_MS	500
+#define KECHO_LEASE_MAX_MS	3600000
+#define KECHO_JOIN_MS		3000	/* mkdir waits so long for the channel's members */
+#define KECHO_REGISTRY_MS	1000	/* a question to the group server */
+#define KECHO_REGISTRY_MAX	65536	/* channels that a group server holds */
+
+/* Ports, in the range that IANA leaves to anyone who registers; not registered. */
+#define KECHO_PORT		7325
+#define KECHO_GROUP_PORT	7326
+#endif

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0
+load cluster
+
+reset() { on "$1" ss -K dst "10.77.0.$2" >/dev/null 2>&1; }
+
+@test "100,000 events in order and complete, though connections break and an interface fails" {
+	local i p h
+	HEARTBEAT=$((1000 * KECHO_SLOW)) cluster_up 3
+	join web 1 2 3
+	setting web kecho.overflow=block 1 2 3
+	listen web 1 2 3
+	for i in {0..9}; do
+		background seq $((i * 10000 + 1)) $((i * 10000 + 10000)) >"$K/h1/web/events"
+		p=$LAST_PID
+		wait_until '(($(wc -l <"$K/out.2") > i * 10000))'
+		case $i in
+		4)
+			net h2 link set eth0 down
+			sleep 1.5	# the outage
+			net h2 link set eth0 up
+			;;
+		*) reset 1 2; reset $((2 + i % 2)) 1 ;;
+		esac
+		wait_exit "$p" 60
+	done
+	echo end >"$K/h1/web/events"
+	for h in 2 3; do
+		heard "$h" 100001 60
+		cmp <(seq 100000; echo end) "$K/out.$h"
+		[[ $(member "$K/h$h/web" h1 lost) == 0 ]]
+		[[ $(sink "$K/h$h/web" "${READER[$h]}" lost) == 0 ]]
+	done
+	note "resumed $(counter 1 resumes) times"
+	(($(counter 1 resumes) >= 5))
+}
+
+# Every event of h1 is accounted for at HOST, where PID reads into FILE: published = received + queued + lost
+accounted()
+{
+	local host=$1 pid=$2 file=$3 published have queued lost before
+	published=$(own "$K/h1/web" sent)
+	balanced()
+	{
+		have=$(wc -l <"$file") queued=$(sink "$K/h$host/web" "$pid" queued)
+		lost=$(sink "$K/h$host/web" "$pid" lost) before=$(member "$K/h$host/web" h1 lost)
+		((have + queued + lost + before == published))
+	}
+	wait_until balanced ||
+		fail "h$host: $published published, $have received, $queued queued, lost $lost at the reader and $before before it"
+}
+
+@test "drop-oldest: every event is received or counted as lost, and order holds" {
+	cluster_up 3
+	join web 1 2 3
+	listen web 1 3
+	exec 8<"$K/h2/web/events"	# and reads nothing yet
+	wait_until sinks_are 1 web 2 1
+	seq 20000 >"$K/h1/web/events"
+	echo 99999 >"$K/h1/web/events"
+	wait_until has_line "$K/out.3" 99999
+	timeout 30 sed -u /99999/q <&8 >"$K/out.2"
+	sort -nuc "$K/out.2"
+	sort -nuc "$K/out.3"
+	(($(wc -l <"$K/out.2") < 20001))
+	[[ $(own "$K/h1/web" sent) == 20001 ]]
+	accounted 2 $BASHPID "$K/out.2"
+	accounted 3 "${READER[3]}" "$K/out.3"
+}
+
+@test "drop-newest: likewise" {
+	cluster_up 2
+	join web 1 2
+	setting web kecho.overflow=drop-newest 1 2
+	exec 8<"$K/h2/web/events"
+	wait_until sinks_are 1 web 2 1
+	seq 20000 >"$K/h1/web/events"
+	# The first of the queue are there; take them, and the next one finds room.
+	timeout 30 head -n 100 <&8 >"$K/out.2"
+	cmp <(seq 100) "$K/out.2"
+	background sed -u /99999/q <&8 >>"$K/out.2"
+	wait_until 'echo 99999 >"$K/h1/web/events"; has_line "$K/out.2" 99999'
+	wait_exit "$LAST_PID"
+	sort -nuc "$K/out.2"
+	accounted 2 $BASHPID "$K/out.2"
+}
+
+@test "block: a reader that stops holds the publisher, and nothing is lost" {
+	local queued
+	cluster_up 2
+	join web 1 2
+	setting web kecho.overflow=block 1 2
+	setting web kecho.queue=50 1 2
+	exec 8<"$K/h2/web/events"
+	wait_until sinks_are 1 web 2 1
+	background seq 20000 >"$K/h1/web/events"
+	wait_until '(($(sink "$K/h2/web" $BASHPID queued) >= 10))'
+	queued=$(sink "$K/h2/web" $BASHPID queued)
+	((queued <= 50))
+	kill -0 "$LAST_PID"
+	timeout 60 head -n 20000 <&8 >"$K/out.2"
+	cmp <(seq 20000) "$K/out.2"
+	wait_exit "$LAST_PID"
+}
+
+@test "a member that stands still does not hold up the others" {
+	HEARTBEAT=$((1000 * KECHO_SLOW)) cluster_up 3
+	join web 1 2 3
+	listen web 1 2 3
+	kill -STOP "$(node_pid 3)"
+	seq 1000 >"$K/h1/web/events"
+	heard 2 1000 5
+	cmp <(seq 1000) "$K/out.2"
+	kill -CONT "$(node_pid 3)"
+	heard 3 1000
+	cmp <(seq 1000) "$K/out.3"
+}
+
+@test "a host without readers is sent no events" {
+	cluster_up 3
+	join web 1 2 3
+	listen web 1 2
+	seq 100 >"$K/h1/web/events"
+	heard 2 100
+	[[ $(member "$K/h1/web" h2 sent) == 100 ]]
+	[[ $(member "$K/h1/web" h3 sent) == 0 ]]
+}
+
+@test "packets cross hosts untouched" {
+	cluster_up 2
+	join bin 1 2
+	head -c 100000 /dev/urandom >"$K/in"
+	background dd if="$K/h2/bin/events" of="$K/out" iflag=direct bs=1M count=1 status=none
+	wait_until sinks_are 1 bin 2 1
+	dd if="$K/in" of="$K/h1/bin/events" oflag=direct bs=1M count=1 status=none
+	wait_exit "$LAST_PID"
+	cmp "$K/in" "$K/out"
+}
+
+@test "inotify: IN_MODIFY when an event arrives from another host, though nobody reads it" {
+	local i
+	cluster_up 2
+	join web 1 2
+	exec 8<"$K/h2/web/events"
+	wait_until sinks_are 1 web 2 1
+	background inotifywait -m -e modify --format %w "$K/h2/web/events" >"$K/seen" 2>"$K/watch"
+	wait_until grep -q 'Watches established' "$K/watch"
+	for i in 1 2 3; do
+		echo "$i" >"$K/h1/web/events"
+		wait_until '(($(wc -l <"$K/seen") >= i))'
+	done
+}

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Helpers of the tree and cluster suites: a backend at a mount point, bounded
+# waiting, readers that are known to be subscribed.
+#
+#   KECHO_BACKEND  fuse (default) or kernel
+#   BUILD          the build directory (default: build)
+#   KECHO_SLOW     multiplies every time limit (an emulated machine, sanitizers)
+
+export LC_ALL=C
+KECHO_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+KECHO_BUILD=${BUILD:-build}
+[[ $KECHO_BUILD == /* ]] || KECHO_BUILD=$KECHO_TOP/$KECHO_BUILD
+: "${KECHO_BACKEND:=fuse}" "${KECHO_SLOW:=1}" "${KECHO_WAIT:=10}"
+: "${KECHOFSD:=$KECHO_BUILD/bin/kechofsd}"
+export KECHO_TOP KECHO_BUILD KECHO_BACKEND KECHO_SLOW KECHO_WAIT KECHOFSD
+
+declare -gA KECHO_PIDS=()	# children that reap ends
+
+fail() { printf '%s\n' "$*" >&2; return 1; }
+
+# wait_until [-t SECONDS] CMD [ARG...]: until CMD succeeds; a single argument is shell text.
+wait_until()
+{
+	local _limit=$KECHO_WAIT _end
+	if [[ $1 == -t ]]; then _limit=$2; shift 2; fi
+	_end=$((${EPOCHREALTIME/./} + _limit * KECHO_SLOW * 1000000))
+	while :; do
+		if (($# == 1)); then
+			if eval "$1"; then return 0; fi
+		elif "$@"; then
+			return 0
+		fi
+		((${EPOCHREALTIME/./} < _end)) || break
+		sleep 0.02
+	done
+	fail "timed out after $((_limit * KECHO_SLOW)) s: $*"
+}
+
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# wait_exit PID [SECONDS]: the exit status of a child, which must end in time.
+wait_exit()
+{
+	wait_until -t "${2:-$KECHO_WAIT}" gone "$1" || return 254
+	unset "KECHO_PIDS[$1]"
+	wait "$1"
+}
+
+# background CMD...: a child in LAST_PID, killed by reap.
+background()
+{
+	"$@" 3>&- &
+	LAST_PID=$!
+	KECHO_PIDS[$LAST_PID]=1
+}
+
+# Kill what subscribe and background started, and only that.
+reap()
+{
+	local _p
+	for _p in "${!KECHO_PIDS[@]}"; do
+		kill -KILL "$_p" 2>/dev/null || :
+	done
+	for _p in "${!KECHO_PIDS[@]}"; do
+		wait_until -t 5 gone "$_p" || return 1
+		wait "$_p" 2>/dev/null || :
+	done
+	KECHO_PIDS=()
+}
+
+# The directory of CHANNEL (a name under $KECHO_DIR, or a path) and of its members file.
+channel_dir() { [[ $1 == /* ]] && echo "$1" || echo "$KECHO_DIR/$1"; }
+members_of() { [[ -e $1/members ]] && echo "$1/members" || echo "${1%/*}/members"; }
+
+# field KEY: its value in the first tab-separated line of stdin that has it.
+field()
+{
+	awk -F'\t' -v k="$1=" '!done { for (i = 1; i <= NF; i++) {
+		f = $i; sub(/^ +/, "", f)
+		if (index(f, k) == 1) { print substr(f, length(k) + 1); done = 1 } } }'
+}
+
+# own CHANNEL KEY: from this node's line of members.
+own() { sed -n 1p "$(members_of "$(channel_dir "$1")")" | field "$2"; }
+# sink CHANNEL PID KEY: from a local reader's line.
+sink() { sed -n "/^  pid=$2\t/p" "$(members_of "$(channel_dir "$1")")" | field "$3"; }
+# member CHANNEL NODE KEY: from the line of the member whose node= is NODE.
+member() { grep -P "(^|\t)node=$2(\t|\$)" "$(members_of "$(channel_dir "$1")")" | field "$3"; }
+
+sink_is() { [[ $(sink "$1" "$2" "$3") == "$4" ]]; }
+own_is() { [[ $(own "$1" "$2") == "$3" ]]; }
+subscribed() { [[ -n $(sink "$1" "$2" pid) ]] || gone "$2"; }
+lines_are() { [[ $(wc -l <"$1") == "$2" ]]; }
+
+# subscribe CHANNEL N OUTFILE: a reader of N events (0: until killed) in READER_PID,
+# which members shows when this returns.
+subscribe()
+{
+	local _d; _d=$(channel_dir "$1")
+	if (($2)); then
+		stdbuf -oL head -n "$2" "$_d/events" >"$3" 2>"$3.err" 3>&- &
+	else
+		cat "$_d/events" >"$3" 2>"$3.err" 3>&- &
+	fi
+	READER_PID=$!
+	KECHO_PIDS[$READER_PID]=1
+	wait_until subscribed "$_d" "$READER_PID" || { cat "$3.err" >&2; return 1; }
+}
+
+# received PID OUTFILE LINE...: the reader ended well and received exactly these.
+received()
+{
+	local _pid=$1 _out=$2; shift 2
+	wait_exit "$_pid" || fail "reader $_pid: status $?, $(cat "$_out.err")" || return 1
+	diff <(printf '%s\n' "$@") "$_out" >&2
+}
+
+# backend_status MOUNTPOINT: the daemon's exit status, once it has ended. A file for each pid: the
+# end of one that was killed may be noticed after the next one's start.
+backend_status() { cat "$1.run/status.$(cat "$1.run/pid" 2>/dev/null)" 2>/dev/null; }
+backend_ended() { [[ -n $(backend_status "$1") ]]; }
+
+# backend_start MOUNTPOINT [OPTIONS]; the daemon's pid and log are in MOUNTPOINT.run.
+backend_start()
+{
+	local _mnt=$1 _opts=${2:-} _run=$1.run
+	mkdir -p "$_run"
+	mkdir -p "$_mnt" 2>/dev/null || :	# fails on what a killed daemon left
+	rm -f "$_run/pid"
+	case $KECHO_BACKEND in
+	kernel)
+		cat /proc/sys/kernel/tainted >"$_run/tainted"
+		mount -t kechofs ${_opts:+-o "$_opts"} kecho "$_mnt"
+		;;
+	fuse)
+		[[ -x $KECHOFSD ]] || fail "no $KECHOFSD" || return 1
+		(
+			rc=0
+			"$KECHOFSD" -f ${_opts:+-o "$_opts"} "$_mnt" &
+			rm -f "$_run/status.$!"
+			echo $! >"$_run/pid"
+			wait $! || rc=$?
+			echo "$rc" >"$_run/status.$!"
+		) </dev/null >"$_run/log" 2>&1 3>&- &
+		if ! wait_until 'backend_ended "$_mnt" || mountpoint -q "$_mnt"' || backend_ended "$_mnt"; then
+			cat "$_run/log" >&2
+			return 1
+		fi
+		;;
+	*)	fail "KECHO_BACKEND=$KECHO_BACKEND: fuse or kernel" ;;
+	esac
+}
+
+# backend_stop MOUNTPOINT: fails if the backend crashed, hung, complained or left its mount.
+backend_stop()
+{
+	local _mnt=$1 _run=$1.run _bad=0 _before _after
+	if [[ $KECHO_BACKEND == kernel ]]; then
+		wait_until -t 5 umount "$_mnt" || { _bad=1; umount -l "$_mnt" || :; }
+		_before=$(<"$_run/tainted") _after=$(</proc/sys/kernel/tainted)
+		# 128: the kernel died (oops), 512: it warned
+		if (((_after & ~_before) & (128 | 512))); then
+			dmesg | tail -n 60 >&2
+			fail "the kernel oopsed or warned" || _bad=1
+		fi
+		return $_bad
+	fi
+	[[ -s $_run/pid ]] || fail "never started" || return 1
+	if backend_ended "$_mnt"; then
+		fail "kechofsd ended early, status $(backend_status "$_mnt")" || _bad=1
+	else
+		kill -TERM "$(<"$_run/pid")" 2>/dev/null || :
+		if ! wait_until backend_ended "$_mnt"; then
+			kill -KILL "$(<"$_run/pid")" 2>/dev/null || :
+			_bad=1
+		elif [[ $(backend_status "$_mnt") != 0 ]]; then
+			fail "kechofsd: status $(backend_status "$_mnt") at SIGTERM" || _bad=1
+		fi
+	fi
+	if findmnt -rn "$_mnt" >/dev/null; then
+		fail "$_mnt is still mounted" || _bad=1
+		umount -l "$_mnt" || :
+	fi
+	if grep -E 'Sanitizer|runtime error:|[Aa]ssert' "$_run/log" >&2; then _bad=1; fi
+	((_bad == 0)) || tail -n 60 "$_run/log" >&2
+	return $_bad
+}

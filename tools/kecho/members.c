@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+/* kecho members: who is on a channel. */
+#include "kecho.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct column member_columns[] = {
+	{ "id", TEXT },
+	{ "node", TEXT },
+	{ "addr", TEXT },
+	{ "via", TEXT },
+	{ "state", TEXT },
+	{ "role", TEXT },
+	{ "sinks", NUMBER },
+	{ "contact", FLAG },
+	{ "rtt_us", NUMBER },
+	{ "sent", NUMBER },
+	{ "received", NUMBER },
+	{ "lost", NUMBER },
+	{ "attributes", REST },
+	{ 0 }
+};
+
+static const struct column sink_columns[] = {
+	{ "pid", NUMBER },
+	{ "comm", TEXT },
+	{ "queued", NUMBER },
+	{ "lost", NUMBER },
+	{ "type", TEXT },
+	{ 0 }
+};
+
+static const struct argp_option members_options[] = {
+	{ "sinks", 's', NULL, 0, "this node's sinks (readers) only", 0 },
+	{ "json", 'j', NULL, 0, "print JSON", 0 },
+	{ 0 }
+};
+
+/* @fd: an open members file, which may have been read before. */
+int count_members(int fd)
+{
+	char *text, *rest, *line;
+	int n = 0;
+
+	lseek(fd, 0, SEEK_SET);
+	rest = text = read_all(fd, "members", NULL);
+	while ((line = strsep(&rest, "\n")))
+		n += *line && *line != ' ';
+	free(text);
+	return n;
+}
+
+int cmd_members(int argc, char **argv)
+{
+	json_t *members = json_array(), *sinks = json_array();
+	char *text, *rest, *line;
+	struct simple_args args;
+
+	parse_simple(&args, argc, argv, members_options, "CHANNEL",
+		     "Show the members of a channel, this node first. On a terminal, or with -s, "
+		     "also this node's sinks with what they have queued and lost.", 1, 1);
+	check_channel(args.args[0]);
+
+	rest = text = read_file(args.args[0], "members");
+	while ((line = strsep(&rest, "\n"))) {
+		if (*line == ' ')
+			json_array_append_new(sinks, parse_line(line + 2, sink_columns, false));
+		else if (*line)
+			json_array_append_new(members, parse_line(line, member_columns, args.json));
+	}
+	free(text);
+
+	if (args.json) {
+		json_object_set(json_array_get(members, 0), "local_sinks", sinks);
+		print_json(args.only ? sinks : members);
+	} else {
+		if (!args.only)
+			print_table(members, member_columns);
+		if (!args.only && isatty(STDOUT_FILENO) && json_array_size(sinks))
+			putchar('\n');
+		if (args.only || (isatty(STDOUT_FILENO) && json_array_size(sinks)))
+			print_table(sinks, sink_columns);
+	}
+	json_decref(members);
+	json_decref(sinks);
+	return EXIT_SUCCESS;
+}
