@@ -25,8 +25,8 @@ static void read_comm(pid_t pid, char *comm, size_t size)
 	comm[n > 0 ? n - 1 : 0] = 0;
 }
 
-/* The size that a caller gave to read(2) or write(2), of which a request may show only a part. @known if it cannot be told. */
-static size_t caller_size(pid_t tid, long call, size_t known)
+/* The size that a caller gave to read(2) or write(2), of which a request of @size shows only a part; 0 if it cannot be told. */
+static size_t caller_size(pid_t tid, long call, size_t size)
 {
 	unsigned long args[3];
 	char path[40], line[256];
@@ -37,13 +37,13 @@ static size_t caller_size(pid_t tid, long call, size_t known)
 	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return known;
+		return 0;
 	n = read(fd, line, sizeof(line) - 1);
 	close(fd);
 	line[n > 0 ? n : 0] = 0;
 	if (sscanf(line, "%ld %lx %lx %lx", &nr, &args[0], &args[1], &args[2]) != 4 || nr != call)
-		return known;
-	return max_t(size_t, args[2], known);
+		return 0;
+	return max_t(size_t, args[2], size);
 }
 
 int events_open(struct file *f, const struct fuse_ctx *ctx)
@@ -124,6 +124,7 @@ void events_read(struct fs *fs, fuse_req_t req, struct file *f, size_t size, off
 	size_t whole = size > FUSE_WHOLE && !off ? caller_size(fuse_req_ctx(req)->pid, SYS_read, size) : size;
 	struct parked *p;
 
+	whole = max(whole, size);
 	if (off && !kecho_reader_rest(f->reader)) {
 		/* The kernel asks for the rest of a long read, but the event has ended. */
 		fuse_reply_buf(req, NULL, 0);
@@ -176,6 +177,9 @@ static ssize_t try_write(struct fs *fs, struct file *f, const u8 *data, size_t s
 	return done || n >= 0 ? (ssize_t)done : n;
 }
 
+/* What a frame may have around the payload, whose size the core checks. */
+#define FRAME_ROOM (sizeof(struct kecho_frame) + KECHO_NAME_MAX + KECHO_ATTRS_BYTES_MAX)
+
 /* A piece of a packet that the kernel has cut. True: answered, for more is to come or it cannot be; else the packet is in @data. */
 static bool packet_part(fuse_req_t req, struct file *f, const void **data, size_t *size, off_t off)
 {
@@ -187,7 +191,7 @@ static bool packet_part(fuse_req_t req, struct file *f, const void **data, size_
 		whole = *size > FUSE_WHOLE ? caller_size(fuse_req_ctx(req)->pid, SYS_write, *size) : *size;
 		if (whole == *size)
 			return false;
-		if (whole > f->dir->channel->node->max_event) {
+		if (!whole || whole > f->dir->channel->node->max_event + FRAME_ROOM) {
 			fuse_reply_err(req, EMSGSIZE);
 			return true;
 		}
@@ -217,12 +221,19 @@ void events_write(struct fs *fs, fuse_req_t req, struct file *f, const void *dat
 	ssize_t done = 0;
 	bool wait = true;
 
-	if (f->writer->mode == KECHO_MODE_PACKET && packet_part(req, f, &data, &size, off))
+	if (f->error && !off) {
+		fuse_reply_err(req, f->error);
+		f->error = 0;
+		return;
+	}
+	if (f->writer->mode != KECHO_MODE_TEXT && packet_part(req, f, &data, &size, off))
 		return;
 	/* Nobody overtakes those who wait. */
 	if (list_empty(&f->dir->blocked))
 		done = try_write(fs, f, data, size, 0, &wait);
 	if (!wait || f->flags & O_NONBLOCK) {
+		if (done < 0 && off && !wait)
+			f->error = -done;
 		if (done < 0 || (wait && !done))
 			fuse_reply_err(req, wait ? EAGAIN : -done);
 		else

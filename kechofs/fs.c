@@ -286,7 +286,7 @@ static void dir_changed(struct fs *fs, struct dir *d, enum kind kind)
 	dir_note(fs, d);
 }
 
-static void on_changed(struct kecho_channel *ch, enum kecho_file file)
+static void on_changed(struct kecho_channel *ch, enum kecho_file file, const struct kecho_msg *event)
 {
 	static const enum kind kinds[] = {
 		[KECHO_FILE_EVENTS] = KIND_EVENTS, [KECHO_FILE_ATTRS] = KIND_ATTRS,
@@ -301,7 +301,7 @@ static void on_changed(struct kecho_channel *ch, enum kecho_file file)
 	if (file != KECHO_FILE_EVENTS || !d->subdirs)
 		return;
 	list_for_each_entry(sub, &fs->channels, node)
-		if (sub->parent == d)
+		if (sub->parent == d && kecho_event_is_type(event, sub->name))
 			dir_changed(fs, sub, KIND_EVENTS);
 }
 

@@ -77,6 +77,7 @@ struct dir {
  * struct file - an open file
  * @reader, @writer: of events; NULL where not opened for it
  * @part: pieces of a packet longer than FUSE's largest request, @whole bytes in the end
+ * @error: what a piece of a write met behind the first: write(2) returned what came before, so the next one is told
  * @text: what the others show, made anew by each read at offset 0
  * @seen: the version that was read last
  */
@@ -89,6 +90,7 @@ struct file {
 	struct kecho_writer *writer;
 	u8 *part;
 	size_t part_len, whole;
+	int error;
 	struct list_head reads;
 	struct fuse_pollhandle *ph;
 	struct kecho_text text;

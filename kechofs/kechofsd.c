@@ -140,6 +140,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'o':
 		options(o, arg);
 		return 0;
+	case 'h':
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+		return 0;
 	case ARGP_KEY_ARG:
 		if (o->nargs == 2)
 			argp_usage(state);
@@ -159,6 +162,7 @@ static const struct argp_option argp_options[] = {
 	{ NULL, 'd', NULL, 0, "log more", 0 },
 	{ NULL, 'o', "OPTIONS", 0, "name= listen= group= peer= registry insecure uid= gid= mode= queue= max_event= heartbeat= lease=, "
 	  "separated by commas", 0 },
+	{ NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0 },
 	{ 0 }
 };
 

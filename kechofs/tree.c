@@ -344,15 +344,20 @@ void tree_mkdir_done(struct fs *fs, struct dir *d)
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = req_fs(req);
-	struct dir *up = ino_dir(fs, parent), *d = up ? dir_by_name(fs, up, name) : NULL;
+	struct dir *up = ino_dir(fs, parent), *d = up ? dir_by_name(fs, up, name) : NULL, *sub;
 	struct parked *p, *next;
+	bool busy;
 
 	if (!d || d->number == DIR_NODE) {
 		fuse_reply_err(req, d ? EPERM : ENOENT);
 		return;
 	}
-	if (d->subdirs || d->open || d->joining) {
-		fuse_reply_err(req, d->subdirs ? ENOTEMPTY : EBUSY);
+	busy = d->open || d->joining;
+	if (d->subdirs)
+		list_for_each_entry(sub, &fs->channels, node)
+			busy = busy || (sub->parent == d && sub->open);
+	if (busy || d->subdirs) {
+		fuse_reply_err(req, busy ? EBUSY : ENOTEMPTY);
 		return;
 	}
 	list_for_each_entry_safe(p, next, &d->blocked, node) {

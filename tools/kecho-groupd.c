@@ -37,6 +37,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (*end || o->lease < KECHO_LEASE_MIN_MS || o->lease > KECHO_LEASE_MAX_MS)
 			fail("--lease takes milliseconds from %u to %u\n", KECHO_LEASE_MIN_MS, KECHO_LEASE_MAX_MS);
 		return 0;
+	case 'h':
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+		return 0;
 	case ARGP_KEY_ARG:
 		argp_usage(state);
 		return 0;
@@ -51,6 +54,7 @@ static const struct argp_option argp_options[] = {
 	{ "listen", 'l', "ADDR[:PORT]", 0, "listen there instead of at 127.0.0.1:7326", 0 },
 	{ "insecure", 'i', NULL, 0, "allow an address that others can reach", 0 },
 	{ "lease", 'L', "MS", 0, "how long a registration is good for (15000)", 0 },
+	{ NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0 },
 	{ 0 }
 };
 
@@ -63,7 +67,12 @@ static const struct argp argp = {
 /* It is on no channel. */
 static void none_ready(struct kecho_sink *sink) { (void)sink; }
 static void none_channel(struct kecho_channel *ch) { (void)ch; }
-static void none_changed(struct kecho_channel *ch, enum kecho_file file) { (void)ch, (void)file; }
+static void none_changed(struct kecho_channel *ch, enum kecho_file file, const struct kecho_msg *event)
+{
+	(void)ch, (void)file, (void)event;
+}
+
+
 static void none_listed(struct kecho_node *node, u32 request, const char *name, const struct kecho_holding *h)
 {
 	(void)node, (void)request, (void)name, (void)h;

@@ -138,7 +138,7 @@ u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg)
 	ch->delivered += n;
 	atomic64_add(n, &ch->node->stats.delivered);
 	channel_retain(ch, msg);
-	ch->node->ops->changed(ch, KECHO_FILE_EVENTS);
+	ch->node->ops->changed(ch, KECHO_FILE_EVENTS, msg);
 	return n;
 }
 
@@ -278,6 +278,7 @@ int kecho_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns)
 		lost = kecho_flow_push(&m->flow, ch->chan, 0, msg, ch->settings.queue, ch->settings.overflow);
 		m->lost += lost;
 		atomic64_add(lost, &node->stats.lost_link);
+		atomic64_inc(&node->stats.sent);
 		n++;
 	}
 	n += channel_deliver(ch, msg);

@@ -37,7 +37,7 @@ enum kecho_file {
  * struct kecho_node_ops - what a home is told. Called with locks held: must not call back, may only note or wake.
  * @ready: an event is queued at the sink, or its channel has gone
  * @room: a publisher that got -EAGAIN may try again
- * @changed: a file of the channel reads differently; of events: one was published or has arrived
+ * @changed: a file of the channel reads differently; of events: @event was published or has arrived
  * @joined: the channel knows its members (or has stopped waiting for them)
  * @listed: an answer to kecho_group_list()
  */
@@ -45,13 +45,13 @@ struct kecho_node_ops {
 	struct kecho_cm_ops cm;
 	void (*ready)(struct kecho_sink *sink);
 	void (*room)(struct kecho_channel *ch);
-	void (*changed)(struct kecho_channel *ch, enum kecho_file file);
+	void (*changed)(struct kecho_channel *ch, enum kecho_file file, const struct kecho_msg *event);
 	void (*joined)(struct kecho_channel *ch);
 	void (*listed)(struct kecho_node *node, u32 request, const char *name, const struct kecho_holding *h);
 };
 
 struct kecho_node_stats {
-	atomic64_t published, received, delivered, lost_sink, lost_link, unsent;
+	atomic64_t published, sent, received, delivered, lost_sink, lost_link, unsent;
 };
 
 /**

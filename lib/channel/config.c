@@ -23,23 +23,21 @@ static void set_lease(struct kecho_node *n, u32 v) { n->registry.lease = n->grou
 static const struct number {
 	const char *name;
 	u32 least, most;
-	bool serving;		/* of a registry only */
 	u32 (*get)(struct kecho_node *node);
 	void (*set)(struct kecho_node *node, u32 v);
 } numbers[] = {
-	{ "queue", 1, KECHO_QUEUE_MAX, false, get_queue, set_queue },
-	{ "max_event", KECHO_EVENT_MIN, KECHO_EVENT_MAX, false, get_max_event, set_max_event },
-	{ "heartbeat", KECHO_HEARTBEAT_MIN_MS, KECHO_HEARTBEAT_MAX_MS, false, get_heartbeat, set_heartbeat },
-	{ "lease", KECHO_LEASE_MIN_MS, KECHO_LEASE_MAX_MS, true, get_lease, set_lease },
+	{ "queue", 1, KECHO_QUEUE_MAX, get_queue, set_queue },
+	{ "max_event", KECHO_EVENT_MIN, KECHO_EVENT_MAX, get_max_event, set_max_event },
+	{ "heartbeat", KECHO_HEARTBEAT_MIN_MS, KECHO_HEARTBEAT_MAX_MS, get_heartbeat, set_heartbeat },
+	{ "lease", KECHO_LEASE_MIN_MS, KECHO_LEASE_MAX_MS, get_lease, set_lease },
 };
 
-static const struct number *number_find(struct kecho_node *node, const struct kecho_attr *a)
+static const struct number *number_find(const struct kecho_attr *a)
 {
 	u32 i;
 
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
-		if (strlen(numbers[i].name) == a->name_len && !memcmp(numbers[i].name, a->name, a->name_len) &&
-		    (node->serves || !numbers[i].serving))
+		if (strlen(numbers[i].name) == a->name_len && !memcmp(numbers[i].name, a->name, a->name_len))
 			return &numbers[i];
 	return NULL;
 }
@@ -50,11 +48,16 @@ int kecho_node_configure(struct kecho_node *node, const char *text, size_t len)
 	struct kecho_attrs *attrs;
 	struct kecho_attr a;
 	u32 pos = 0;
+	size_t i;
 	int err;
 
+	/* Nothing can be removed here. */
+	for (i = 0; i < len; i++)
+		if (text[i] == '=' && (i + 1 == len || text[i + 1] == '\n'))
+			return -EINVAL;
 	err = kecho_attrs_merge_text(NULL, text, len, GFP_KERNEL, &attrs);
 	while (!err && kecho_attrs_next(attrs, &pos, &a)) {
-		n = number_find(node, &a);
+		n = number_find(&a);
 		if (!n) {
 			pr_warn("%.*s cannot be set while the node runs\n", a.name_len, a.name);
 			err = -EINVAL;
@@ -65,7 +68,7 @@ int kecho_node_configure(struct kecho_node *node, const char *text, size_t len)
 	}
 	mutex_lock(&node->cm.lock);
 	for (pos = 0; !err && kecho_attrs_next(attrs, &pos, &a); )
-		number_find(node, &a)->set(node, a.num);
+		number_find(&a)->set(node, a.num);
 	if (!err)
 		node->cm.ops->due(&node->cm, 0);
 	mutex_unlock(&node->cm.lock);
@@ -84,8 +87,7 @@ void kecho_show_config(struct kecho_text *t, struct kecho_node *node)
 	kecho_text_printf(t, "name=%s\nid=%016llx\nlisten=%s\nregistry=%d\n", node->cm.name, node->cm.id,
 			  kecho_addr_str(&node->cm.listen, addr), node->serves);
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
-		if (node->serves || !numbers[i].serving)
-			kecho_text_printf(t, "%s=%u\n", numbers[i].name, numbers[i].get(node));
+		kecho_text_printf(t, "%s=%u\n", numbers[i].name, numbers[i].get(node));
 	list_for_each_entry(link, &node->cm.links, node)
 		if (link->host)
 			kecho_text_printf(t, "%s=%s\n", link->roles & KECHO_ROLE_REGISTRY ? "group" : "peer", link->host);

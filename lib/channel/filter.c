@@ -24,7 +24,12 @@ static bool is_arg(const char *s, size_t len)
 {
 	const char *eq = memchr(s, '=', len);
 
-	return eq && kecho_name_valid(s, eq - s);
+	if (!eq || !kecho_name_valid(s, eq - s))
+		return false;
+	for (; eq < s + len; eq++)
+		if ((u8)*eq < ' ' || *eq == 127)
+			return false;
+	return true;
 }
 
 static bool is_index(const char *s, size_t len)
@@ -49,6 +54,8 @@ int kecho_channel_write_filter(struct kecho_channel *ch, const char *text, size_
 	n = next_word(&w, &word);
 	if (n > 1 && word[0] == '-')
 		return kecho_name_valid(word + 1, n - 1) && !next_word(&w, &word) ? -ENOENT : -EINVAL;
+	if (n == 1 && word[0] == '-')
+		return -EINVAL;
 	if (n > 1 && word[0] == '=') {
 		if (!is_index(word + 1, n - 1))
 			return -EINVAL;

@@ -343,7 +343,7 @@ static void member_unlist(struct kecho_member *m)
 	ch->nmembers--;
 	spin_unlock_bh(&ch->lock);
 	atomic64_add(kecho_flow_destroy(&m->flow), &node->stats.lost_link);
-	node->ops->changed(ch, KECHO_FILE_MEMBERS);
+	node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);
 }
 
 /* The member is gone: if it was the contact, the one that has been here longest takes over. */
@@ -483,7 +483,7 @@ static void member_set_advert(struct kecho_member *m, struct advert *a)
 	spin_unlock_bh(&ch->lock);
 	/* A blocked publisher may have waited for a sink that is no more. */
 	channel_room_made(ch);
-	ch->node->ops->changed(ch, KECHO_FILE_MEMBERS);
+	ch->node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);
 }
 
 static void heard_contact(struct kecho_channel *ch, u64 epoch, u64 contact)

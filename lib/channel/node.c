@@ -118,7 +118,7 @@ void kecho_node_init(struct kecho_node *node, u64 id, const char *name, u64 regi
 	node->ops = ops;
 	node->serves = registry_lease;
 	node->cm.roles = KECHO_ROLE_MEMBER | (registry_lease ? KECHO_ROLE_REGISTRY : 0);
-	kecho_registry_init(&node->registry, &node->cm, registry_lease);
+	kecho_registry_init(&node->registry, &node->cm, registry_lease ? registry_lease : KECHO_LEASE_MS * NSEC_PER_MSEC);
 	kecho_group_init(&node->group, &node->cm, registry_lease ? &node->registry : NULL, &node_group_user);
 	spin_lock_init(&node->map_lock);
 	hash_init(node->channels);

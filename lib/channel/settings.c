@@ -77,7 +77,7 @@ void settings_adopt(struct kecho_channel *ch, u64 version, u64 setter, struct ke
 	list_for_each_entry(m, &ch->members, node)
 		member_tell_credit(m, true);
 	channel_room_made(ch);
-	ch->node->ops->changed(ch, KECHO_FILE_ATTRS);
+	ch->node->ops->changed(ch, KECHO_FILE_ATTRS, NULL);
 }
 
 int kecho_channel_write_attrs(struct kecho_channel *ch, const char *text, size_t len, bool owner, u64 now)
@@ -121,8 +121,8 @@ int kecho_channel_write_attrs(struct kecho_channel *ch, const char *text, size_t
 		spin_unlock_bh(&ch->lock);
 		attrs = old;
 		channel_advert_soon(ch, now + KECHO_ADVERT_MS * 1000000ull);
-		ch->node->ops->changed(ch, KECHO_FILE_ATTRS);
-		ch->node->ops->changed(ch, KECHO_FILE_MEMBERS);
+		ch->node->ops->changed(ch, KECHO_FILE_ATTRS, NULL);
+		ch->node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);
 	}
 	kecho_attrs_put(attrs);
 out:

@@ -107,9 +107,12 @@ void kecho_show_stats(struct kecho_text *t, struct kecho_node *node)
 	mutex_unlock(&node->cm.lock);
 #define SHOW(from, name) kecho_text_printf(t, #name "=%lld\n", (long long)atomic64_read(&from->name))
 	SHOW(s, published);
+	SHOW(s, sent);
 	SHOW(s, received);
 	SHOW(s, delivered);
 	SHOW(s, unsent);
+	kecho_text_printf(t, "lost=%lld\n", (long long)(atomic64_read(&s->lost_sink) + atomic64_read(&s->lost_link) +
+							  atomic64_read(&c->lost_unacked)));
 	SHOW(s, lost_sink);
 	SHOW(s, lost_link);
 	SHOW(c, lost_unacked);

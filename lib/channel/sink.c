@@ -74,7 +74,7 @@ struct kecho_sink *kecho_sink_open(struct kecho_channel *ch, const char *type, u
 		channel_advert_now(ch);
 	else
 		channel_advert_soon(ch, now + KECHO_ADVERT_MS * 1000000ull);
-	node->ops->changed(ch, KECHO_FILE_MEMBERS);
+	node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);
 	mutex_unlock(&node->cm.lock);
 	return sink;
 }
@@ -109,7 +109,7 @@ void kecho_sink_close(struct kecho_sink *sink, u64 now)
 		channel_advert_now(ch);
 	else
 		channel_advert_soon(ch, now + KECHO_ADVERT_MS * 1000000ull);
-	node->ops->changed(ch, KECHO_FILE_MEMBERS);
+	node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);
 	user_put(sink->user);
 	channel_room_made(ch);
 	mutex_unlock(&node->cm.lock);

@@ -98,7 +98,7 @@ static ssize_t write_packet(struct kecho_writer *w, const void *data, size_t len
 	return err ? err : (ssize_t)len;
 }
 
-static int publish_frame(struct kecho_writer *w, const u8 *data, size_t len, u64 time_ns)
+static ssize_t write_framed(struct kecho_writer *w, const u8 *data, size_t len, u64 time_ns)
 {
 	char type[KECHO_NAME_MAX + 1];
 	const u8 *p, *end = data + len;
@@ -107,6 +107,8 @@ static int publish_frame(struct kecho_writer *w, const u8 *data, size_t len, u64
 	struct kecho_frame f;
 	int n;
 
+	if (len < sizeof(f))
+		return -EINVAL;
 	memcpy(&f, data, sizeof(f));
 	p = data + f.header;
 	if (f.size != len || f.header < sizeof(f) || f.header > len || f.seq || f.time_ns || f.publisher || f.lost || f.flags ||
@@ -122,6 +124,10 @@ static int publish_frame(struct kecho_writer *w, const u8 *data, size_t len, u64
 	if (n)
 		return n;
 	p += f.attrs_len;
+	if (end - p > w->channel->node->max_event) {
+		kecho_attrs_put(attrs);
+		return -EMSGSIZE;
+	}
 	msg = kecho_event_alloc(f.type_len ? type : w->type, attrs, end - p, GFP_KERNEL);
 	kecho_attrs_put(attrs);
 	if (!msg)
@@ -130,43 +136,11 @@ static int publish_frame(struct kecho_writer *w, const u8 *data, size_t len, u64
 	kecho_event(msg)->deadline_us = cpu_to_le32(f.deadline_us);
 	memcpy(kecho_event_payload(msg), p, end - p);
 	n = kecho_publish(w->channel, msg, time_ns);
-	if (n < 0)
+	if (n < 0) {
 		kecho_msg_put(msg);
-	return min(n, 0);
-}
-
-/* A frame says how long it is, so it may come in pieces (FUSE cuts long writes). */
-static ssize_t write_framed(struct kecho_writer *w, const u8 *data, size_t len, u64 time_ns)
-{
-	u32 size, have = w->len;
-	int err;
-
-	if (have + len < sizeof(struct kecho_frame))
-		return -EINVAL;
-	memcpy(&size, have ? w->buf : data, sizeof(size));
-	err = -EINVAL;
-	if (size < sizeof(struct kecho_frame) || have + len > size)
-		goto fail;
-	err = -EMSGSIZE;
-	if (size > w->channel->node->max_event + sizeof(struct kecho_frame) + KECHO_NAME_MAX + U16_MAX)
-		goto fail;
-	if (have + len == size && !have) {
-		err = publish_frame(w, data, len, time_ns);
-		return err ? err : (ssize_t)len;
+		return n;
 	}
-	err = writer_keep(w, data, len);
-	if (err)
-		goto fail;
-	if (w->len < size)
-		return len;
-	err = publish_frame(w, w->buf, w->len, time_ns);
-	if (err == -EAGAIN) {
-		w->len = have;
-		return err;
-	}
-fail:
-	writer_drop(w);
-	return err ? err : (ssize_t)len;
+	return len;
 }
 
 ssize_t kecho_writer_write(struct kecho_writer *w, const void *data, size_t len, u64 time_ns)

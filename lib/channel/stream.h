@@ -14,7 +14,7 @@
 /**
  * struct kecho_writer - an events file open for writing
  * @type: of the directory that it is in, or empty
- * @buf: what has come of an unfinished line or frame
+ * @buf: what has come of an unfinished line
  * @skip: a line was too long, and its end has not come yet
  */
 struct kecho_writer {
