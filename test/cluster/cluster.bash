@@ -148,8 +148,8 @@ cluster_up()
 }
 
 # sees HOST CH HOST...: the first one's members are just these, all alive; all_see CH HOST...
-alive() { sed -n 's/^id=.*\tnode=\([^\t]*\)\t.*\tstate=alive\t.*/\1/p' "$K/h$1/$2/members" | sort | xargs; }
-others() { sed -n '2,${/^id=/p}' "$K/h$1/$2/members"; }
+alive() { sed -n 's/^id=.*\tnode=\([^\t]*\)\t.*\tstate=alive\t.*/\1/p' "$K/h$1/$2/members" 2>/dev/null | sort | xargs; }
+others() { sed -n '2,${/^id=/p}' "$K/h$1/$2/members" 2>/dev/null; }
 sees() { [[ $(alive "$1" "$2") == "$(printf 'h%s\n' "${@:3}" | sort | xargs)" && $(others "$1" "$2" | wc -l) == $(($# - 3)) ]]; }
 all_see()
 {

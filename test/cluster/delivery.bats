@@ -75,9 +75,9 @@ accounted()
 	wait_until sinks_are 1 web 2 1
 	seq 20000 >"$K/h1/web/events"
 	# The first of the queue are there; take them, and the next one finds room.
-	timeout 30 head -n 100 <&8 >"$K/out.2"
+	timeout 30 sed -u 100q <&8 >"$K/out.2"
 	cmp <(seq 100) "$K/out.2"
-	background sed -u /99999/q <&8 >>"$K/out.2"
+	background bash -c 'exec sed -u /99999/q <&8' >>"$K/out.2"
 	wait_until 'echo 99999 >"$K/h1/web/events"; has_line "$K/out.2" 99999'
 	wait_exit "$LAST_PID"
 	sort -nuc "$K/out.2"
@@ -85,7 +85,7 @@ accounted()
 }
 
 @test "block: a reader that stops holds the publisher, and nothing is lost" {
-	local queued
+	local queued pid=$BASHPID
 	cluster_up 2
 	join web 1 2
 	setting web kecho.overflow=block 1 2
@@ -93,11 +93,11 @@ accounted()
 	exec 8<"$K/h2/web/events"
 	wait_until sinks_are 1 web 2 1
 	background seq 20000 >"$K/h1/web/events"
-	wait_until '(($(sink "$K/h2/web" $BASHPID queued) >= 10))'
-	queued=$(sink "$K/h2/web" $BASHPID queued)
+	wait_until "((\$(sink '$K/h2/web' $pid queued) >= 10))"
+	queued=$(sink "$K/h2/web" "$pid" queued)
 	((queued <= 50))
 	kill -0 "$LAST_PID"
-	timeout 60 head -n 20000 <&8 >"$K/out.2"
+	timeout 60 sed -u 20000q <&8 >"$K/out.2"
 	cmp <(seq 20000) "$K/out.2"
 	wait_exit "$LAST_PID"
 }

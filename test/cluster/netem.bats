@@ -8,7 +8,7 @@ setup_file()
 	((EUID == 0)) || return 0
 	! unshare -n tc qdisc add dev lo root netem delay 1ms 2>/dev/null || return 0
 	# Inside bats, bats is another program.
-	"$KECHO_TOP/scripts/vm" --smp 2 --timeout 500 -- env PATH="${PATH//"$BATS_LIBEXEC:"/}" KECHO_GUEST=1 KECHO_SLOW=5 \
+	"$KECHO_TOP/scripts/vm" --smp 2 --timeout 300 -- env PATH="${PATH//"$BATS_LIBEXEC:"/}" KECHO_GUEST=1 KECHO_SLOW=3 \
 		BUILD="$KECHO_BUILD" bats --tap "$BATS_TEST_FILENAME" >"$BATS_FILE_TMPDIR/tap" 2>&1 3>&- || :
 }
 
