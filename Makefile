@@ -29,7 +29,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 
-.PHONY: all unit deps run check check-unit check-san check-tree check-cluster check-fuzz check-debug install uninstall clean help
+.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug install uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -75,11 +75,12 @@ $(BUILD)/obj/%.o: %.c
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
 deps:
-	@scripts/dependencies
+	@scripts/dependencies check
 
 unit: $(UNIT)
 
-run: deps
+run:
+	@scripts/dependencies build
 	@$(MAKE) --no-print-directory all
 	@scripts/run
 

@@ -215,6 +215,7 @@ static void mount_fs(struct fs *fs, const char *mountpoint)
 		fail("%s is not a directory\n", mountpoint);
 	fs->mountpoint = realpath(mountpoint, NULL);
 	fs->se = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
+	fuse_opt_free_args(&args);
 	if (!fs->mountpoint || !fs->se)
 		fail("cannot start FUSE: out of memory, or libfuse does not know an option\n");
 	if (fuse_session_mount(fs->se, fs->mountpoint))
@@ -240,7 +241,7 @@ static bool files_open(struct fs *fs)
 	return false;
 }
 
-/* Readers see the end, then the mount goes, then the links. */
+/* Readers see the end, then the mount goes, then the links. Open files go on using the channels until tree_exit(). */
 static void stop_fs(struct fs *fs)
 {
 	u64 until = home_now() + STOP_NS;

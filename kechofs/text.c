@@ -147,6 +147,13 @@ void text_read(struct fs *fs, fuse_req_t req, struct file *f, size_t size, off_t
 	reply_text(req, f, size, off);
 }
 
+static int line_len(const char *data, size_t size)
+{
+	const char *nl = memchr(data, '\n', size);
+
+	return nl ? nl - data : (int)size;
+}
+
 void text_write(struct fs *fs, fuse_req_t req, struct file *f, const char *data, size_t size)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
@@ -170,7 +177,7 @@ void text_write(struct fs *fs, fuse_req_t req, struct file *f, const char *data,
 		err = -EBADF;
 	}
 	if (err == -EINVAL)
-		pr_warn("%s: cannot use \"%.*s\"\n", f->dir->name, (int)min(size, (size_t)80), data);
+		pr_warn("%s: cannot use \"%.*s\"\n", f->dir->name, line_len(data, min(size, (size_t)80)), data);
 	if (err)
 		fuse_reply_err(req, -err);
 	else

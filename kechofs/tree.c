@@ -118,8 +118,10 @@ void tree_exit(struct fs *fs)
 	struct dir *d, *next;
 
 	list_for_each_entry_safe(d, next, &fs->channels, node) {
-		if (d->channel && !d->parent)
-			kecho_channel_leave(d->channel, home_now());
+		if (d->channel && !dir_is_type(d))
+			kecho_channel_put(d->channel);
+	}
+	list_for_each_entry_safe(d, next, &fs->channels, node) {
 		d->parent = NULL;
 		dir_free(d);
 	}

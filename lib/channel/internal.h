@@ -15,6 +15,7 @@ void members_link_up(struct kecho_node *node, struct kecho_link *link);
 void members_link_down(struct kecho_node *node, struct kecho_link *link, u64 now);
 int channel_record(struct kecho_node *node, struct kecho_link *link, u8 type, struct kecho_msg *msg, u64 now);
 void channel_announce(struct kecho_channel *ch);
+void channel_say_join(struct kecho_channel *ch, struct kecho_link *link, bool reply);
 void channel_say_settings(struct kecho_channel *ch);
 void channel_say_contact(struct kecho_channel *ch);
 void channel_leave_members(struct kecho_channel *ch, u64 now);

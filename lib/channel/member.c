@@ -15,22 +15,6 @@ struct awaited {
 
 /* --- joining --- */
 
-void channel_await(struct kecho_channel *ch, u64 id)
-{
-	struct awaited *a;
-
-	if (ch->joined)
-		return;
-	list_for_each_entry(a, &ch->awaited, node)
-		if (a->id == id)
-			return;
-	a = kmalloc(sizeof(*a), GFP_KERNEL);
-	if (!a)
-		return;		/* mkdir then returns a little early */
-	a->id = id;
-	list_add_tail(&a->node, &ch->awaited);
-}
-
 static struct kecho_member *member_by_id(struct kecho_channel *ch, u64 id)
 {
 	struct kecho_member *m;
@@ -40,6 +24,22 @@ static struct kecho_member *member_by_id(struct kecho_channel *ch, u64 id)
 		if (m->id == id)
 			return m;
 	return NULL;
+}
+
+void channel_await(struct kecho_channel *ch, u64 id)
+{
+	struct awaited *a;
+
+	if (ch->joined || member_by_id(ch, id))
+		return;
+	list_for_each_entry(a, &ch->awaited, node)
+		if (a->id == id)
+			return;
+	a = kmalloc(sizeof(*a), GFP_KERNEL);
+	if (!a)
+		return;		/* mkdir then returns a little early */
+	a->id = id;
+	list_add_tail(&a->node, &ch->awaited);
 }
 
 void channel_joined(struct kecho_channel *ch)
@@ -124,7 +124,7 @@ static u32 advert_bytes(struct kecho_channel *ch)
 	       min_t(u32, ch->nsinks - ch->plain, KECHO_DESCRIBED_MAX) * (8 + KECHO_NAME_MAX);
 }
 
-static void say_join(struct kecho_channel *ch, struct kecho_link *link, bool reply)
+void channel_say_join(struct kecho_channel *ch, struct kecho_link *link, bool reply)
 {
 	u32 n = reply ? min_t(u32, ch->nmembers, KECHO_MEMBERS_MAX) : 0;
 	struct kecho_member *m;
@@ -157,7 +157,7 @@ void channel_announce(struct kecho_channel *ch)
 	list_for_each_entry(link, &ch->node->cm.links, node) {
 		if (link->state == KECHO_LINK_DOWN || !(link->roles & KECHO_ROLE_MEMBER))
 			continue;
-		say_join(ch, link, false);
+		channel_say_join(ch, link, false);
 		if (link->state == KECHO_LINK_UP)
 			channel_await(ch, link->peer_id);
 	}
@@ -396,7 +396,7 @@ void members_link_up(struct kecho_node *node, struct kecho_link *link)
 	if (!(link->roles & KECHO_ROLE_MEMBER))
 		return;
 	hash_for_each(node->channels, b, ch, hash)
-		say_join(ch, link, false);
+		channel_say_join(ch, link, false);
 }
 
 void members_link_down(struct kecho_node *node, struct kecho_link *link, u64 now)
@@ -569,7 +569,7 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 			kecho_cm_call(&node->cm, NULL, &addr, now);
 	}
 	if (!reply) {
-		say_join(ch, link, true);
+		channel_say_join(ch, link, true);
 		spin_lock_bh(&ch->lock);
 		if (ch->lease.contact == node->cm.id)
 			list_for_each_entry(r, &ch->retained, node)

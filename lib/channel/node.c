@@ -71,6 +71,7 @@ static void node_holds(struct kecho_group *g, const char *name, const struct kec
 {
 	struct kecho_node *node = container_of(g, struct kecho_node, group);
 	struct kecho_channel *ch = channel_find(node, name);
+	struct kecho_link *link;
 	u64 self = node->cm.id;
 
 	if (!ch) {
@@ -91,6 +92,10 @@ static void node_holds(struct kecho_group *g, const char *name, const struct kec
 		ch->lease.epoch = h->epoch;
 		ch->lease.contact = h->contact;
 		channel_await(ch, h->contact);
+		/* It may have said that it is absent just before it came; a second JOIN does no harm. */
+		link = kecho_cm_find(&node->cm, h->contact);
+		if (link && link->state == KECHO_LINK_UP)
+			channel_say_join(ch, link, false);
 		channel_awaited(ch, self);
 	} else if (ch->lease.contact == self) {
 		kecho_lease_held(&ch->lease, h, now);

@@ -8,7 +8,7 @@ load ../common
 
 : "${HEARTBEAT:=$((200 * KECHO_SLOW))}"	# milliseconds; a node is gone after 8 of them
 LEASE=$((2000 * KECHO_SLOW))
-TEST_LIMIT=${TL:-150}				# seconds for one test
+TEST_LIMIT=150				# seconds for one test
 
 setup()
 {

@@ -64,13 +64,15 @@ load cluster
 	done
 }
 
-@test "mkdir waits until joined: what is published right after it arrives" {
-	local i line
+@test "mkdir waits until joined, and no longer: what is published right after it arrives" {
+	local i line start
 	cluster_up 2
 	for i in {1..10}; do
 		mkdir "$K/h1/c$i"
 		exec 8<"$K/h1/c$i/events"
+		start=${EPOCHREALTIME/./}
 		mkdir "$K/h2/c$i"
+		((${EPOCHREALTIME/./} - start < 1000000 * KECHO_SLOW)) || fail "took $((${EPOCHREALTIME/./} - start)) us"
 		echo "$i" >"$K/h2/c$i/events"
 		IFS= read -r -t 5 -u 8 line
 		[[ $line == "$i" ]]
