@@ -31,6 +31,7 @@ struct hello {
 } __packed;
 
 #define HELLO_RESUMED 1
+#define HELLO_BUSY 2	/* the acceptor has a connection that stays: this hello says who it is, and ends this one */
 #define SUITE_NONE 1
 
 /* A record on its way out: its head, then msg->data from @off. */
@@ -358,6 +359,7 @@ static void hello_build(struct kecho_conn *conn, u8 flags)
 	h->listen = cm->listen;
 	h->name_len = strlen(cm->name);
 	memcpy(h->name, cm->name, h->name_len);
+	h->session = cpu_to_le64(1);	/* of a refusal: not 0, and nobody's */
 	if (link) {
 		h->session = cpu_to_le64(link->session);
 		h->peer_session = cpu_to_le64(link->peer_session);
@@ -465,9 +467,14 @@ static struct kecho_link *hello_link(struct kecho_conn *conn, u64 id, u64 now)
 	if (!link) {
 		link = have ? have : link_alloc(conn->cm);
 	} else if (have && have != link) {
+		if (link->conn)
+			conn_drop(link->conn);
+		link_end(link, now);
 		if (!have->host)
 			swap(have->host, link->host);
-		link_end(link, now);
+		link->peer_id = 0;
+		link->alias = id;
+		link->session = new_session(conn->cm);
 		link->redial_until = 0;
 		link = have;
 	} else if (link->peer_id && link->peer_id != id) {
@@ -476,8 +483,10 @@ static struct kecho_link *hello_link(struct kecho_conn *conn, u64 id, u64 now)
 			conn_drop(link->conn);
 		link_end_for_good(link, now);
 	}
-	if (link)
+	if (link) {
 		link->peer_id = id;
+		link->alias = 0;
+	}
 	return link;
 }
 
@@ -501,7 +510,7 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 	struct kecho_cm *cm = conn->cm;
 	struct kecho_link *link;
 	char name[KECHO_NAME_MAX + 1];
-	u64 id, session, rx_seq;
+	u64 id, session, mine, rx_seq;
 	bool resume;
 
 	lockdep_assert_held(&cm->lock);
@@ -536,9 +545,16 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 		atomic64_inc(&cm->stats.refused);
 		return -ENOMEM;
 	}
+	if (conn->opener && (h->flags & HELLO_BUSY))
+		return -EALREADY;
 	if (!hello_stays(conn, link)) {
 		atomic64_inc(&cm->stats.refused);
-		return -EALREADY;
+		if (conn->opener)
+			return -EALREADY;
+		/* The peer must learn whom it called: a link that does not know its peer would begin another session. */
+		conn->closing = true;
+		hello_build(conn, HELLO_BUSY);
+		return 0;
 	}
 	if (link->conn && link->conn != conn)
 		conn_drop(link->conn);
@@ -550,16 +566,20 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 
 	resume = link->state != KECHO_LINK_DOWN && link->peer_session == session && rx_seq <= link->tx_seq &&
 		 rx_seq >= link->acked;
+	/* The session that the peer was told of: the link may have begun another since it called, or may be another link. */
+	mine = conn->opener ? le64_to_cpu(((struct hello *)(conn->hello + sizeof(struct kecho_rec)))->session) : link->session;
 	if (conn->opener)
-		resume = resume && (h->flags & HELLO_RESUMED);
+		resume = resume && (h->flags & HELLO_RESUMED) && mine == link->session;
 	else
 		resume = resume && le64_to_cpu(h->peer_session) == link->session;
 	if (conn->opener && !resume && (h->flags & HELLO_RESUMED)) {
+		/* What it resumes ended here meanwhile, by a call that crossed this one: no fault of the peer's. Start anew. */
 		link_end_for_good(link, now);
-		return -EPROTO;
+		return -ESTALE;
 	}
 	if (!resume) {
 		link_end(link, now);
+		link->session = mine;
 		rx_seq = 0;
 	}
 	link->peer_session = session;
@@ -1055,6 +1075,7 @@ static u64 link_tick(struct kecho_link *link, u64 now)
 {
 	struct kecho_cm *cm = link->cm;
 	u64 due = now + cm->heartbeat;
+	struct kecho_link *other;
 	bool silent = false, failed;
 
 	spin_lock_bh(&link->lock);
@@ -1098,6 +1119,9 @@ static u64 link_tick(struct kecho_link *link, u64 now)
 	if (link->dialing || link->self || !(link->host || link->addr.port))
 		return due;
 	if (!link->host && link->state == KECHO_LINK_DOWN && now >= link->redial_until)
+		return due;
+	other = link->alias ? kecho_cm_find(cm, link->alias) : NULL;
+	if (other && other->state != KECHO_LINK_DOWN)
 		return due;
 	if (now >= link->redial_at) {
 		link->dialing = true;

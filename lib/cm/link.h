@@ -20,7 +20,7 @@
  * HELLO has room for a security suite: what it chooses will seal whole records, so that they need not change.
  *
  * Two connections. When two nodes call each other at once, the one opened by the node with the lower id stays; an acceptor that
- * refuses a connection on that ground pings the one it keeps, so that a half-open one is found out at once. A second connection
+ * refuses a connection on that ground says who it is, and pings the one it keeps, so that a half-open one is found out at once. A second connection
  * by the same opener replaces the first: it would not call if it had one.
  *
  * Flow of records out: control queue and flows (one a channel) -> kecho_cm_tx_fill() numbers them -> sent list -> acknowledged,
@@ -126,6 +126,7 @@ enum kecho_link_state {
  * again (kecho_cm_tick() drops it then), or kecho_cm_exit(). Each connection holds a reference, so that it may outlive the list.
  *
  * @host: as configured, for the home to resolve; NULL: @addr. Such a link is called for ever.
+ * @alias: what was reached here last has a link already: not called while that one lives
  * @dialing: the home is at it, or @conn exists and has not said hello
  * @redial_until: called again until then, though not configured
  * @out: numbered records, the first not acknowledged; @cur the first not wholly sent, &out if none
@@ -143,6 +144,7 @@ struct kecho_link {
 	struct kecho_addr addr;
 	char name[KECHO_NAME_MAX + 1];
 	u64 peer_id;
+	u64 alias;
 	u64 session, peer_session;
 	u8 state;
 	u8 roles;
