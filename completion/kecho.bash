@@ -98,6 +98,11 @@ _kecho()
 		join | leave)
 			options='--help'
 			arguments=$(_kecho_directories)
+			if [[ $cur == */* ]]; then
+				for i in $(_kecho_directories "${cur%%/*}"); do
+					arguments+=" ${cur%%/*}/$i"
+				done
+			fi
 			;;
 		members)
 			options='--json --sinks --help'

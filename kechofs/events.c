@@ -180,6 +180,12 @@ static ssize_t try_write(struct fs *fs, struct file *f, const u8 *data, size_t s
 /* What a frame may have around the payload, whose size the core checks. */
 #define FRAME_ROOM (sizeof(struct kecho_frame) + KECHO_NAME_MAX + KECHO_ATTRS_BYTES_MAX)
 
+static bool writer_room(struct file *f)
+{
+	return list_empty(&f->dir->blocked) &&
+	       kecho_channel_room(f->dir->channel, f->writer->type);
+}
+
 /* A piece of a packet that the kernel has cut. True: answered, for more is to come or it cannot be; else the packet is in @data. */
 static bool packet_part(fuse_req_t req, struct file *f, const void **data, size_t *size, off_t off)
 {
@@ -191,6 +197,11 @@ static bool packet_part(fuse_req_t req, struct file *f, const void **data, size_
 		whole = *size > FUSE_WHOLE ? caller_size(fuse_req_ctx(req)->pid, SYS_write, *size) : *size;
 		if (whole == *size)
 			return false;
+		/* Later pieces cannot be refused any more: they wait for room if they must. */
+		if (f->flags & O_NONBLOCK && !writer_room(f)) {
+			fuse_reply_err(req, EAGAIN);
+			return true;
+		}
 		if (!whole || whole > f->dir->channel->node->max_event + FRAME_ROOM) {
 			fuse_reply_err(req, EMSGSIZE);
 			return true;
@@ -231,7 +242,7 @@ void events_write(struct fs *fs, fuse_req_t req, struct file *f, const void *dat
 	/* Nobody overtakes those who wait. */
 	if (list_empty(&f->dir->blocked))
 		done = try_write(fs, f, data, size, 0, &wait);
-	if (!wait || f->flags & O_NONBLOCK) {
+	if (!wait || (f->flags & O_NONBLOCK && !f->part)) {
 		if (done < 0 && off && !wait)
 			f->error = -done;
 		if (done < 0 || (wait && !done))
@@ -256,6 +267,11 @@ void events_write(struct fs *fs, fuse_req_t req, struct file *f, const void *dat
 	p->done = max_t(ssize_t, done, 0);
 	p->answer = answer;
 	list_add_tail(&p->node, &f->dir->blocked);
+	if (!notify_withdraw(f->dir)) {
+		/* Taken over, though it is not published yet: the caller must not hold the inode now. Its next write may. */
+		fuse_reply_write(req, answer);
+		p->req = NULL;
+	}
 	park(p);
 out:
 	free(f->part);
@@ -269,20 +285,29 @@ void file_done(struct file *f)
 	file_free(f);
 }
 
+static void file_finished(struct file *f, int err)
+{
+	if (err)
+		pr_warn("%s: an unterminated line was not published: %s\n", f->dir->name, strerror(-err));
+	file_done(f);
+}
+
 static void channel_room(struct fs *fs, struct dir *d)
 {
 	struct parked *p, *next;
 	struct file *f;
 	ssize_t done;
 	bool wait;
+	int err;
 
 	list_for_each_entry_safe(p, next, &d->blocked, node) {
 		f = p->file;
-		if (!p->req) {
-			if (kecho_writer_finish(f->writer, home_realtime()) == -EAGAIN)
+		if (!p->data) {
+			err = kecho_writer_finish(f->writer, home_realtime());
+			if (err == -EAGAIN)
 				break;
 			parked_free(p);
-			file_done(f);
+			file_finished(f, err);
 			continue;
 		}
 		done = try_write(fs, f, p->data, p->size, p->done, &wait);
@@ -290,9 +315,11 @@ static void channel_room(struct fs *fs, struct dir *d)
 			p->done = max_t(ssize_t, done, p->done);
 			break;
 		}
-		if (done < 0)
+		if (!p->req && done < (ssize_t)p->size)
+			pr_warn("%s: what was written could not be published: %s\n", d->name, strerror(done < 0 ? -done : EMSGSIZE));
+		else if (p->req && done < 0)
 			fuse_reply_err(p->req, -done);
-		else
+		else if (p->req)
 			fuse_reply_write(p->req, (size_t)done == p->size ? p->answer : (size_t)done);
 		parked_free(p);
 	}
@@ -329,7 +356,7 @@ void events_close(struct file *f)
 		file_free(f);
 		return;
 	}
-	err = list_empty(&f->dir->blocked) ? kecho_writer_finish(f->writer, home_realtime()) : f->writer->len ? -EAGAIN : 0;
+	err = list_empty(&f->dir->blocked) ? kecho_writer_finish(f->writer, home_realtime()) : -EAGAIN;
 	if (err == -EAGAIN) {
 		p = calloc(1, sizeof(*p));
 		if (p) {
@@ -341,9 +368,7 @@ void events_close(struct file *f)
 		}
 		err = -ENOMEM;
 	}
-	if (err)
-		pr_warn("%s: an unterminated line was not published: %s\n", f->dir->name, strerror(-err));
-	file_done(f);
+	file_finished(f, err);
 }
 
 int events_ioctl(struct file *f, u32 mode)
@@ -365,7 +390,7 @@ u32 events_poll(struct file *f)
 
 	if (f->reader && kecho_reader_ready(f->reader))
 		ev |= POLLIN | POLLRDNORM;
-	if (f->writer && list_empty(&f->dir->blocked) && kecho_channel_room(f->dir->channel, f->writer->type))
+	if (f->writer && writer_room(f))
 		ev |= POLLOUT | POLLWRNORM;
 	if (f->dir->channel->gone)
 		ev |= POLLHUP;

@@ -51,6 +51,19 @@ static struct file *fi_file(struct fuse_file_info *fi)
 	return (struct file *)(uintptr_t)fi->fh;
 }
 
+static void file_close(struct file *f)
+{
+	f->dir->open--;
+	list_del(&f->node);
+	file_unpoll(f);
+	if (file_is_events(f)) {
+		events_close(f);
+	} else {
+		text_close(f);
+		file_free(f);
+	}
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct fs *fs = req_fs(req);
@@ -91,24 +104,15 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	if (file_is_events(f))
 		out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE;
 	out.fh = (uintptr_t)f;
+	/* The caller has gone, and no release will follow. */
 	if (fuse_reply_buf(req, (char *)&out, sizeof(out)) == -ENOENT)
-		pr_debug("an open was interrupted\n");
+		file_close(f);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct file *f = fi_file(fi);
-
 	(void)ino;
-	f->dir->open--;
-	list_del(&f->node);
-	file_unpoll(f);
-	if (file_is_events(f)) {
-		events_close(f);
-	} else {
-		text_close(f);
-		file_free(f);
-	}
+	file_close(fi_file(fi));
 	fuse_reply_err(req, 0);
 }
 

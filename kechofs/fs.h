@@ -102,7 +102,7 @@ struct file {
 
 /**
  * struct parked - a request that waits
- * @req: NULL: the end of a file that was closed with an unterminated line, which waits for room
+ * @req: NULL: has been answered; without @data it is the end of a closed file, whose last line may wait for room
  * @data: of a write: @size bytes, @done of them published; @answer is what write(2) returns in the end
  * @whole: of a read: the size of the caller's buffer
  */
@@ -205,6 +205,8 @@ void text_close(struct file *f);
 int notify_start(struct fs *fs);
 /** notify_modified() - have inotify see that this file was modified. */
 void notify_modified(struct fs *fs, struct dir *d, enum kind kind);
+/** notify_withdraw() - a writer is to be parked on its events. False: it cannot be, the notifier is waiting for that inode */
+bool notify_withdraw(struct dir *d);
 void notify_stop(void);
 
 /* fs.c */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -80,6 +81,16 @@ static void on_timer(struct watch *w, uint32_t events)
 	container_of(w, struct home, timer)->armed = 0;
 }
 
+static void raise_limits(void)
+{
+	struct rlimit rl;
+
+	if (!getrlimit(RLIMIT_NOFILE, &rl)) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
 int home_init(struct home *h, const char *name, u64 registry_lease, const struct kecho_node_ops *ops)
 {
 	sigset_t set;
@@ -87,6 +98,7 @@ int home_init(struct home *h, const char *name, u64 registry_lease, const struct
 	int err;
 
 	memset(h, 0, sizeof(*h));
+	raise_limits();
 	INIT_LIST_HEAD(&h->conns);
 	INIT_LIST_HEAD(&h->kicked);
 	INIT_LIST_HEAD(&h->dead);

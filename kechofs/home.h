@@ -22,6 +22,7 @@ struct watch {
  * @settle: does what the core's callbacks have noted; true if there may be more
  * @tick: called when its time @tick_at has come, 0: not wanted
  * @due: when the core wants a tick
+ * @deaf: the listener is not watched: there was no descriptor for one more peer
  * @kicked, @dead: connections with something to send, and to be freed
  */
 struct home {
@@ -34,6 +35,7 @@ struct home {
 	u64 due, armed;
 	struct list_head conns, kicked, dead;
 	bool insecure;
+	bool deaf;
 	bool stop;
 	u8 *rxbuf;
 };

@@ -4,11 +4,11 @@
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "fs.h"
@@ -138,6 +138,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->debug = true;
 		return 0;
 	case 'o':
+		/* A copy: ps shows the arguments as they were given. */
+		arg = strdup(arg);
+		if (!arg)
+			fail("out of memory\n");
 		options(o, arg);
 		return 0;
 	case 'h':
@@ -204,6 +208,7 @@ static void mount_fs(struct fs *fs, const char *mountpoint)
 {
 	char *argv[] = { "kechofsd", "-o", "fsname=kecho,subtype=kechofs,allow_other,default_permissions,auto_unmount", NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
+	char path[PATH_MAX + 16];
 	struct stat st;
 
 	/* What a killed daemon has left. */
@@ -213,6 +218,9 @@ static void mount_fs(struct fs *fs, const char *mountpoint)
 		fail("%s: %s; create it with mkdir\n", mountpoint, strerror(errno));
 	if (!S_ISDIR(st.st_mode))
 		fail("%s is not a directory\n", mountpoint);
+	snprintf(path, sizeof(path), "%s/.node/config", mountpoint);
+	if (!stat(path, &st))
+		fail("%s: a node serves it already\n", mountpoint);
 	fs->mountpoint = realpath(mountpoint, NULL);
 	fs->se = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
 	fuse_opt_free_args(&args);
@@ -257,16 +265,6 @@ static void stop_fs(struct fs *fs)
 	fuse_session_unmount(fs->se);
 }
 
-static void raise_limits(void)
-{
-	struct rlimit rl;
-
-	if (!getrlimit(RLIMIT_NOFILE, &rl)) {
-		rl.rlim_cur = rl.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &rl);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	static struct fs fs;
@@ -281,7 +279,6 @@ int main(int argc, char **argv)
 	daemon_hostname(o.name);
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	log_open("kechofsd", o.foreground, o.debug);
-	raise_limits();
 	if (!o.foreground)
 		daemon_fork();
 

@@ -3,6 +3,11 @@
  * inotify. The kernel raises IN_MODIFY for what passes through the mount, and events from other hosts do not. So a thread truncates
  * the file, by its path, to the nothing that it holds: the daemon answers that without doing anything, and inotify sees a
  * modification, without an open or a close around it.
+ *
+ * A truncate takes the inode's lock, which a writer holds while it waits for room. The thread must never wait for that one:
+ * every other notification would wait with it, and a daemon with such a thread cannot be killed on kernels where that wait is not
+ * killable. So there is no notice of a file that has a parked writer (settle_dir), a notice is withdrawn when one parks, and if
+ * the truncate has begun the writer is not parked (notify_withdraw).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,7 +20,7 @@
 #include <unistd.h>
 #include "fs.h"
 
-/* After a batch it rests so long: under a stream of events, this many notifications a second are enough. */
+/* When it has told all it rests so long: under a stream of events, this many notifications a second are enough. */
 #define REST_NS 5000000
 
 struct notice {
@@ -29,14 +34,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static LIST_HEAD(notices);
 static u32 count;
+static u64 current_dir;
 static bool stop, started;
 static pid_t tid;
 
 static void *notify_run(void *arg)
 {
 	struct timespec rest = { .tv_nsec = REST_NS };
-	struct notice *n, *next;
-	LIST_HEAD(batch);
+	struct notice *n;
 
 	(void)arg;
 	pthread_mutex_lock(&lock);
@@ -47,17 +52,21 @@ static void *notify_run(void *arg)
 			pthread_cond_wait(&wake, &lock);
 			continue;
 		}
-		list_splice_init(&notices, &batch);
-		count = 0;
+		n = list_first_entry(&notices, struct notice, node);
+		list_del(&n->node);
+		count--;
+		current_dir = n->kind == KIND_EVENTS ? n->number : 0;
 		pthread_mutex_unlock(&lock);
-		list_for_each_entry_safe(n, next, &batch, node) {
-			list_del(&n->node);
-			if (truncate(n->path, 0) && errno != ENOENT && errno != ENOTCONN)
-				pr_debug("notify %s: %s\n", n->path, strerror(errno));
-			free(n);
-		}
-		nanosleep(&rest, NULL);
+		if (truncate(n->path, 0) && errno != ENOENT && errno != ENOTCONN)
+			pr_debug("notify %s: %s\n", n->path, strerror(errno));
+		free(n);
 		pthread_mutex_lock(&lock);
+		current_dir = 0;
+		if (list_empty(&notices) && !stop) {
+			pthread_mutex_unlock(&lock);
+			nanosleep(&rest, NULL);
+			pthread_mutex_lock(&lock);
+		}
 	}
 	pthread_mutex_unlock(&lock);
 	return NULL;
@@ -120,6 +129,24 @@ void notify_modified(struct fs *fs, struct dir *d, enum kind kind)
 	free(path);
 out:
 	pthread_mutex_unlock(&lock);
+}
+
+bool notify_withdraw(struct dir *d)
+{
+	struct notice *n, *next;
+	bool begun;
+
+	pthread_mutex_lock(&lock);
+	begun = current_dir == d->number;
+	list_for_each_entry_safe(n, next, &notices, node) {
+		if (n->number != d->number || n->kind != KIND_EVENTS)
+			continue;
+		list_del(&n->node);
+		free(n);
+		count--;
+	}
+	pthread_mutex_unlock(&lock);
+	return !begun;
 }
 
 void notify_stop(void)

@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "../lib/cm/framer.h"
 #include "home.h"
 
 #define RXBUF (256 << 10)
@@ -23,7 +24,6 @@
 /**
  * struct tcp - a connection
  * @link: whom it was dialed for, until the core has the connection
- * @rec: head of the record that is arriving, @rec_have bytes of it; then @msg, @msg_have
  */
 struct tcp {
 	struct kecho_conn conn;
@@ -32,10 +32,7 @@ struct tcp {
 	struct list_head node, kick;
 	struct kecho_link *link;
 	bool want_out, kicked;
-	struct kecho_rec rec;
-	u32 rec_have;
-	struct kecho_msg *msg;
-	u32 msg_have;
+	struct kecho_framer framer;
 };
 
 union sock {
@@ -178,82 +175,32 @@ static void tcp_send(struct tcp *t)
 	}
 }
 
-/* Takes what has arrived. False: the connection has ended. */
-static bool tcp_take(struct tcp *t, const u8 *p, size_t len, u64 now)
-{
-	size_t n;
-	int ret;
-
-	while (len || (t->msg && t->msg_have == t->msg->len)) {
-		if (!t->msg) {
-			n = min(len, sizeof(t->rec) - t->rec_have);
-			memcpy((u8 *)&t->rec + t->rec_have, p, n);
-			t->rec_have += n;
-			p += n;
-			len -= n;
-			if (t->rec_have < sizeof(t->rec))
-				break;
-			ret = kecho_cm_rx_check(&t->conn, &t->rec);
-			if (ret < 0) {
-				/* Let the core see it: it knows what to say of a peer that does this. */
-				t->rec.type = 0;
-				ret = 0;
-			}
-			t->msg = kecho_msg_alloc(ret, 0);
-			if (!t->msg)
-				return false;
-			t->msg_have = 0;
-		}
-		n = min(len, (size_t)(t->msg->len - t->msg_have));
-		memcpy(t->msg->data + t->msg_have, p, n);
-		t->msg_have += n;
-		p += n;
-		len -= n;
-		if (t->msg_have == t->msg->len) {
-			struct kecho_msg *msg = t->msg;
-
-			t->msg = NULL;
-			t->rec_have = 0;
-			if (kecho_cm_rx(&t->conn, &t->rec, msg, now))
-				return false;
-		}
-	}
-	return true;
-}
-
 static void tcp_recv(struct tcp *t)
 {
 	struct home *h = t->home;
-	bool direct, ok;
 	size_t want;
 	ssize_t n;
 	u64 now = home_now();
-	int i;
+	void *room;
+	int i, err;
 
 	for (i = 0; i < RX_ROUNDS && t->w.fd >= 0; i++) {
-		/* What is left of a long record goes straight to where it will stay. */
-		want = t->msg ? t->msg->len - t->msg_have : 0;
-		direct = want >= RXBUF / 4;
-		n = recv(t->w.fd, direct ? t->msg->data + t->msg_have : h->rxbuf, direct ? want : RXBUF, MSG_DONTWAIT);
+		room = kecho_framer_room(&t->framer, RXBUF / 4, &want);
+		if (!room)
+			want = RXBUF;
+		n = recv(t->w.fd, room ? room : h->rxbuf, want, MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {
 			tcp_broken(t);
 			return;
 		}
-		if (direct) {
-			t->msg_have += n;
-			ok = tcp_take(t, NULL, 0, now);
-		} else {
-			ok = tcp_take(t, h->rxbuf, n, now);
-		}
-		if (!ok) {
-			/* The core has let go of it, or never had it. */
-			kecho_cm_closed(&t->conn, now);
-			tcp_bury(t);
+		err = room ? kecho_framer_filled(&t->framer, &t->conn, n, now) : kecho_framer_take(&t->framer, &t->conn, h->rxbuf, n, now);
+		if (err) {
+			tcp_broken(t);
 			return;
 		}
-		if (n < (ssize_t)(direct ? want : RXBUF))
+		if (n < (ssize_t)want)
 			return;
 	}
 }
@@ -262,6 +209,7 @@ static void tcp_connected(struct tcp *t)
 {
 	struct kecho_link *link = t->link;
 	socklen_t len = sizeof(int);
+	union sock peer;
 	int err = 0;
 
 	getsockopt(t->w.fd, SOL_SOCKET, SO_ERROR, &err, &len);
@@ -271,6 +219,9 @@ static void tcp_connected(struct tcp *t)
 		return;
 	}
 	t->link = NULL;
+	len = sizeof(peer);
+	if (!getpeername(t->w.fd, &peer.sa, &len))
+		addr_from_sock(&t->conn.peer, &peer);
 	home_rewatch(t->home, &t->w, EPOLLIN);
 	t->want_out = false;
 	kecho_cm_dialed(link, &t->conn, home_now());
@@ -308,9 +259,13 @@ void tcp_flush(struct home *h)
 		list_del(&t->node);
 		if (!list_empty(&t->kick))
 			list_del(&t->kick);
-		kecho_msg_put(t->msg);
+		kecho_framer_exit(&t->framer);
 		kecho_cm_conn_exit(&t->conn);
 		free(t);
+		if (h->deaf && h->listener.fd >= 0) {
+			home_watch(h, &h->listener, EPOLLIN);
+			h->deaf = false;
+		}
 	}
 }
 
@@ -539,8 +494,12 @@ static void tcp_accept(struct watch *w, uint32_t events)
 		len = sizeof(from);
 		fd = accept4(w->fd, &from.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE)
-				pr_warn("cannot accept a peer: %s\n", strerror(errno));
+			if (errno != EMFILE && errno != ENFILE)
+				return;
+			/* It would be told again and again; the next connection that ends makes room. */
+			pr_warn("cannot accept a peer: %s\n", strerror(errno));
+			epoll_ctl(h->epfd, EPOLL_CTL_DEL, w->fd, NULL);
+			h->deaf = true;
 			return;
 		}
 		t = tcp_new(h, fd, EPOLLIN);
@@ -616,6 +575,14 @@ int tcp_init(struct home *h)
 	return home_watch(h, &h->resolved, EPOLLIN);
 }
 
+/* Has it something that the peer has not got? To close on what it sends would take the rest from it. */
+static bool tcp_busy(struct tcp *t)
+{
+	struct kecho_link *link = t->conn.link;
+
+	return !t->link && (t->want_out || t->kicked || (t->conn.up && link->conn == &t->conn && link->out_records));
+}
+
 /* What is queued goes out, for at most a second, then goodbye. */
 void tcp_exit(struct home *h)
 {
@@ -630,8 +597,10 @@ void tcp_exit(struct home *h)
 		busy = false;
 		home_turn(h, 10);
 		list_for_each_entry(t, &h->conns, node)
-			busy = busy || t->want_out || t->kicked;
+			busy = busy || tcp_busy(t);
 	}
+	if (busy)
+		pr_warn("some peers did not take all that was published; it is lost to them\n");
 	kecho_cm_bye(&h->node.cm);
 	tcp_flush(h);
 	list_for_each_entry_safe(t, next, &h->conns, node)

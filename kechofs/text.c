@@ -147,11 +147,14 @@ void text_read(struct fs *fs, fuse_req_t req, struct file *f, size_t size, off_t
 	reply_text(req, f, size, off);
 }
 
-static int line_len(const char *data, size_t size)
+/* How much of it may stand in a line of the log. */
+static int printable(const char *data, size_t size)
 {
-	const char *nl = memchr(data, '\n', size);
+	size_t n = 0;
 
-	return nl ? nl - data : (int)size;
+	while (n < size && data[n] >= ' ' && data[n] < 127)
+		n++;
+	return n;
 }
 
 void text_write(struct fs *fs, fuse_req_t req, struct file *f, const char *data, size_t size)
@@ -177,7 +180,7 @@ void text_write(struct fs *fs, fuse_req_t req, struct file *f, const char *data,
 		err = -EBADF;
 	}
 	if (err == -EINVAL)
-		pr_warn("%s: cannot use \"%.*s\"\n", f->dir->name, line_len(data, min(size, (size_t)80)), data);
+		pr_warn("%s: cannot use \"%.*s\"\n", f->dir->name, printable(data, min(size, (size_t)80)), data);
 	if (err)
 		fuse_reply_err(req, -err);
 	else

@@ -118,8 +118,10 @@ void tree_exit(struct fs *fs)
 	struct dir *d, *next;
 
 	list_for_each_entry_safe(d, next, &fs->channels, node) {
-		if (d->channel && !dir_is_type(d))
+		if (d->channel && !dir_is_type(d)) {
+			d->channel->home = NULL;
 			kecho_channel_put(d->channel);
+		}
 	}
 	list_for_each_entry_safe(d, next, &fs->channels, node) {
 		d->parent = NULL;
@@ -237,19 +239,20 @@ struct listing {
 	struct fs *fs;
 	char *buf;
 	size_t size, len;
-	off_t off, next;
+	off_t off;
 	bool full;
 };
 
-static void list_one(struct listing *l, const char *name, struct dir *d, enum kind kind)
+/* @at: the entry's place, the same for as long as it exists, so that those that come and go meanwhile hide no other. */
+static void list_one(struct listing *l, const char *name, struct dir *d, enum kind kind, off_t at)
 {
 	struct stat st;
 	size_t n;
 
-	if (l->next++ < l->off || l->full)
+	if (at <= l->off || l->full)
 		return;
 	fill_stat(l->fs, d, kind, &st);
-	n = fuse_add_direntry(l->req, l->buf + l->len, l->size - l->len, name, &st, l->next);
+	n = fuse_add_direntry(l->req, l->buf + l->len, l->size - l->len, name, &st, at);
 	if (n > l->size - l->len)
 		l->full = true;
 	else
@@ -269,14 +272,14 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 		fuse_reply_err(req, d ? ENOMEM : ENOENT);
 		return;
 	}
-	list_one(&l, ".", d, KIND_DIR);
-	list_one(&l, "..", d->parent ? d->parent : d, KIND_DIR);
+	list_one(&l, ".", d, KIND_DIR, 1);
+	list_one(&l, "..", d->parent ? d->parent : d, KIND_DIR, 2);
 	if (d->number != DIR_ROOT)
 		for (k = kind_first(d); k <= kind_last(d); k++)
-			list_one(&l, kind_names[k], d, k);
+			list_one(&l, kind_names[k], d, k, k + 1);
 	list_for_each_entry(sub, &fs->channels, node)
 		if (sub->parent == d)
-			list_one(&l, sub->name, sub, KIND_DIR);
+			list_one(&l, sub->name, sub, KIND_DIR, KIND_END + 1 + sub->number);
 	fuse_reply_buf(req, l.buf, l.len);
 	free(l.buf);
 }
@@ -291,12 +294,16 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	int err;
 
 	(void)mode;
+	if (fs->home.stop) {
+		fuse_reply_err(req, ENODEV);
+		return;
+	}
 	if (!up || up->number == DIR_NODE || dir_is_type(up)) {
 		fuse_reply_err(req, up ? EPERM : ENOENT);
 		return;
 	}
 	if (!kecho_name_valid(name, strlen(name))) {
-		pr_warn("mkdir %s: a name has 1 to %u of A-Z a-z 0-9 . _ - and does not begin with a dot\n", name, KECHO_NAME_MAX);
+		pr_warn("mkdir: a name has 1 to %u of A-Z a-z 0-9 . _ - and does not begin with a dot\n", KECHO_NAME_MAX);
 		fuse_reply_err(req, EINVAL);
 		return;
 	}
@@ -363,9 +370,11 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	list_for_each_entry_safe(p, next, &d->blocked, node) {
-		/* Only last lines of closed files are left, for open ones are busy. */
-		pr_warn("%s: an unterminated line was not published: there was no room for it until the channel was left\n", name);
-		file_done(p->file);
+		/* Only what closed files have left, for open ones are busy. */
+		if (p->data || p->file->writer->len)
+			pr_warn("%s: the end of what was written was not published: there was no room for it until the channel was left\n", name);
+		if (!p->data)
+			file_done(p->file);
 		parked_free(p);
 	}
 	if (up->number == DIR_ROOT) {

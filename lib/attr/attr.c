@@ -283,7 +283,7 @@ static int attrs_put_entry(struct kecho_attrs *a, const struct kecho_attr *attr)
 int kecho_attrs_merge_text(const struct kecho_attrs *base, const char *text, size_t len, gfp_t gfp,
 			   struct kecho_attrs **out)
 {
-	const char *p = text, *end = text + len, *nl, *eq;
+	const char *p = text, *end = len ? text + len : text, *nl, *eq;
 	struct kecho_attrs *a;
 	struct kecho_attr attr;
 	int err = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 #include <linux/errno.h>
+#include <linux/export.h>
 #include <linux/kernel.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -35,6 +36,7 @@ void kecho_text_append(struct kecho_text *t, const void *s, size_t len)
 	memcpy(t->buf + t->len, s, len);
 	t->len += len;
 }
+EXPORT_SYMBOL_GPL(kecho_text_append);
 
 void kecho_text_printf(struct kecho_text *t, const char *fmt, ...)
 {
@@ -51,6 +53,7 @@ void kecho_text_printf(struct kecho_text *t, const char *fmt, ...)
 	va_end(ap);
 	t->len += n;
 }
+EXPORT_SYMBOL_GPL(kecho_text_printf);
 
 void kecho_text_free(struct kecho_text *t)
 {
@@ -59,3 +62,4 @@ void kecho_text_free(struct kecho_text *t)
 	t->len = t->cap = 0;
 	t->err = 0;
 }
+EXPORT_SYMBOL_GPL(kecho_text_free);

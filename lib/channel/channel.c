@@ -29,7 +29,6 @@ void kecho_channel_put(struct kecho_channel *ch)
 {
 	if (!refcount_dec_and_test(&ch->ref))
 		return;
-	mutex_destroy(&ch->lock);
 	kecho_attrs_put(ch->attrs);
 	kecho_attrs_put(ch->settings_attrs);
 	kfree(ch);
@@ -101,7 +100,7 @@ void kecho_channel_leave(struct kecho_channel *ch, u64 now)
 		kecho_group_release(&node->group, &ch->lease);
 	channel_leave_members(ch, now);
 	spin_lock_bh(&ch->lock);
-	ch->gone = true;
+	WRITE_ONCE(ch->gone, true);
 	ch->settings.retain = 0;
 	channel_trim_retained(ch);
 	list_for_each_entry(sink, &ch->sinks, node)
@@ -114,9 +113,9 @@ void kecho_channel_leave(struct kecho_channel *ch, u64 now)
 }
 EXPORT_SYMBOL_GPL(kecho_channel_leave);
 
-static bool sink_wants(struct kecho_sink *sink, const struct kecho_msg *msg)
+static bool sink_wants(const struct kecho_sink *sink, const char *type, size_t len)
 {
-	return !sink->type[0] || kecho_event_is_type(msg, sink->type);
+	return !sink->type[0] || kecho_type_is(sink->type, type, len);
 }
 
 u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg)
@@ -126,7 +125,7 @@ u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg)
 
 	lockdep_assert_held(&ch->lock);
 	list_for_each_entry(sink, &ch->sinks, node) {
-		if (!sink_wants(sink, msg))
+		if (!sink_wants(sink, kecho_event_type(msg), kecho_event(msg)->type_len))
 			continue;
 		if (sink_push(sink, msg, &ch->settings)) {
 			n++;
@@ -159,6 +158,7 @@ void channel_trim_retained(struct kecho_channel *ch)
 
 void channel_retain(struct kecho_channel *ch, struct kecho_msg *msg)
 {
+	struct list_head *after = ch->retained.prev;
 	struct retained *r, *old;
 
 	lockdep_assert_held(&ch->lock);
@@ -166,14 +166,12 @@ void channel_retain(struct kecho_channel *ch, struct kecho_msg *msg)
 		return;
 	r = kmalloc(sizeof(*r), GFP_ATOMIC);
 	if (!r)
-		return;
+		goto none;
 	if (msg->release) {
 		/* Its publisher waits for it to be consumed, which must not take as long as it is retained. */
 		r->msg = kecho_msg_alloc(kecho_event_size(msg), GFP_ATOMIC);
-		if (!r->msg) {
-			kfree(r);
-			return;
-		}
+		if (!r->msg)
+			goto none;
 		memcpy(r->msg->data, kecho_event(msg), kecho_event_size(msg));
 	} else {
 		r->msg = kecho_msg_get(msg);
@@ -187,13 +185,20 @@ void channel_retain(struct kecho_channel *ch, struct kecho_msg *msg)
 			kfree(r);
 			return;
 		}
-		if (le64_to_cpu(a->time_ns) <= le64_to_cpu(b->time_ns))
+		/* The lines of one write have one time. */
+		if (le64_to_cpu(a->time_ns) < le64_to_cpu(b->time_ns))
 			break;
+		if (le64_to_cpu(a->time_ns) > le64_to_cpu(b->time_ns))
+			after = old->node.prev;
 	}
-	list_add(&r->node, &old->node);
+	list_add(&r->node, after);
 	ch->nretained++;
 	ch->retained_bytes += kecho_event_size(msg);
 	channel_trim_retained(ch);
+	return;
+none:
+	kfree(r);
+	atomic64_inc(&ch->node->stats.unretained);
 }
 
 void channel_room_made(struct kecho_channel *ch)
@@ -214,41 +219,38 @@ static bool member_room(struct kecho_member *m)
 	       (events == m->consumed || bytes - m->consumed_bytes < KECHO_QUEUE_BYTES);
 }
 
-/* kecho.overflow=block: has every one that wants @msg room for it? channel->lock held. */
-static bool channel_has_room(struct kecho_channel *ch, const struct kecho_msg *msg)
+static bool all_have_room(struct kecho_channel *ch, const char *type, size_t len)
 {
 	struct kecho_member *m;
 	struct kecho_sink *sink;
 
-	lockdep_assert_held(&ch->lock);
-	if (ch->settings.overflow != KECHO_BLOCK)
-		return true;
 	list_for_each_entry(sink, &ch->sinks, node)
-		if (sink_wants(sink, msg) && !sink_room(sink, ch->settings.queue))
-			goto none;
+		if (sink_wants(sink, type, len) && !sink_room(sink, ch->settings.queue))
+			return false;
 	list_for_each_entry(m, &ch->members, node)
-		if (member_wants(m, msg) && !member_room(m))
-			goto none;
+		if (member_wants(m, type, len) && !member_room(m))
+			return false;
 	return true;
-none:
+}
+
+/* kecho.overflow=block: has every one that wants such events room for one? channel->lock held. */
+static bool channel_has_room(struct kecho_channel *ch, const char *type, size_t len)
+{
+	lockdep_assert_held(&ch->lock);
+	if (ch->settings.overflow != KECHO_BLOCK || all_have_room(ch, type, len))
+		return true;
+	/* Again: a reader that took an event before it could see @blocked tells nobody. */
 	WRITE_ONCE(ch->blocked, true);
-	return false;
+	return all_have_room(ch, type, len);
 }
 
 bool kecho_channel_room(struct kecho_channel *ch, const char *type)
 {
-	struct kecho_msg *probe;
 	bool room;
 
-	if (READ_ONCE(ch->settings.overflow) != KECHO_BLOCK)
-		return true;
-	probe = kecho_event_alloc(type, NULL, 0, GFP_ATOMIC);
-	if (!probe)
-		return true;
 	spin_lock_bh(&ch->lock);
-	room = channel_has_room(ch, probe);
+	room = channel_has_room(ch, type, strlen(type));
 	spin_unlock_bh(&ch->lock);
-	kecho_msg_put(probe);
 	return room;
 }
 EXPORT_SYMBOL_GPL(kecho_channel_room);
@@ -259,19 +261,21 @@ int kecho_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns)
 	struct kecho_node *node = ch->node;
 	struct kecho_member *m;
 	u32 lost, n = 0;
+	bool gone;
 
-	if (kecho_event_payload_len(msg) > node->max_event)
+	if (kecho_event_payload_len(msg) > READ_ONCE(node->max_event))
 		return -EMSGSIZE;
 	spin_lock_bh(&ch->lock);
-	if (ch->gone || !channel_has_room(ch, msg)) {
+	gone = ch->gone;
+	if (gone || !channel_has_room(ch, kecho_event_type(msg), ev->type_len)) {
 		spin_unlock_bh(&ch->lock);
-		return ch->gone ? -ENODEV : -EAGAIN;
+		return gone ? -ENODEV : -EAGAIN;
 	}
 	ev->origin = cpu_to_le64(node->cm.id);
 	ev->seq = cpu_to_le64(++ch->seq);
 	ev->time_ns = cpu_to_le64(time_ns);
 	list_for_each_entry(m, &ch->members, node) {
-		if (!member_wants(m, msg)) {
+		if (!member_wants(m, kecho_event_type(msg), ev->type_len)) {
 			atomic64_inc(&node->stats.unsent);
 			continue;
 		}

@@ -51,7 +51,7 @@ struct kecho_node_ops {
 };
 
 struct kecho_node_stats {
-	atomic64_t published, sent, received, delivered, lost_sink, lost_link, unsent;
+	atomic64_t published, sent, received, delivered, lost_sink, lost_link, unsent, unretained;
 };
 
 /**

@@ -14,7 +14,7 @@
 static u32 get_queue(struct kecho_node *n) { return n->queue; }
 static void set_queue(struct kecho_node *n, u32 v) { n->queue = v; }
 static u32 get_max_event(struct kecho_node *n) { return n->max_event; }
-static void set_max_event(struct kecho_node *n, u32 v) { n->max_event = v; }
+static void set_max_event(struct kecho_node *n, u32 v) { WRITE_ONCE(n->max_event, v); }
 static u32 get_heartbeat(struct kecho_node *n) { return div_u64(n->cm.heartbeat, NSEC_PER_MSEC); }
 static void set_heartbeat(struct kecho_node *n, u32 v) { n->cm.heartbeat = (u64)v * NSEC_PER_MSEC; }
 static u32 get_lease(struct kecho_node *n) { return div_u64(n->registry.lease, NSEC_PER_MSEC); }
@@ -59,10 +59,10 @@ int kecho_node_configure(struct kecho_node *node, const char *text, size_t len)
 	while (!err && kecho_attrs_next(attrs, &pos, &a)) {
 		n = number_find(&a);
 		if (!n) {
-			pr_warn("%.*s cannot be set while the node runs\n", a.name_len, a.name);
+			pr_warn_ratelimited("%.*s cannot be set while the node runs\n", a.name_len, a.name);
 			err = -EINVAL;
 		} else if (a.type != KECHO_ATTR_INT || a.num < n->least || a.num > n->most) {
-			pr_warn("%s takes a number from %u to %u\n", n->name, n->least, n->most);
+			pr_warn_ratelimited("%s takes a number from %u to %u\n", n->name, n->least, n->most);
 			err = -EINVAL;
 		}
 	}

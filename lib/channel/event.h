@@ -7,6 +7,7 @@
  */
 #ifndef KECHO_EVENT_H
 #define KECHO_EVENT_H
+#include <linux/string.h>
 #include "../attr/attr.h"
 #include "../cm/wire.h"
 
@@ -41,11 +42,14 @@ static inline u32 kecho_event_size(const struct kecho_msg *msg)
 	return msg->len - msg->off;
 }
 
-static inline bool kecho_event_is_type(const struct kecho_msg *msg, const char *type)
+static inline bool kecho_type_is(const char *name, const char *type, size_t len)
 {
-	const struct kecho_event_wire *ev = kecho_event(msg);
+	return !strncmp(type, name, len) && !name[len];
+}
 
-	return !strncmp((const char *)ev->bytes, type, ev->type_len) && !type[ev->type_len];
+static inline bool kecho_event_is_type(const struct kecho_msg *msg, const char *name)
+{
+	return kecho_type_is(name, kecho_event_type(msg), kecho_event(msg)->type_len);
 }
 
 /**

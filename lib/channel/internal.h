@@ -6,8 +6,8 @@
 
 /* settings.c */
 int settings_parse(const struct kecho_attrs *attrs, u32 queue, struct kecho_settings *s);
-/* The settings win if newer; takes over @attrs. cm.lock held. */
-void settings_adopt(struct kecho_channel *ch, u64 version, u64 setter, struct kecho_attrs *attrs);
+/* The settings win if newer, which is then to be said on; takes over @attrs. cm.lock held. */
+bool settings_adopt(struct kecho_channel *ch, u64 version, u64 setter, struct kecho_attrs *attrs);
 
 /* member.c; cm.lock held, but for channel_record() */
 void member_put(struct kecho_member *m);
@@ -15,7 +15,16 @@ void members_link_up(struct kecho_node *node, struct kecho_link *link);
 void members_link_down(struct kecho_node *node, struct kecho_link *link, u64 now);
 int channel_record(struct kecho_node *node, struct kecho_link *link, u8 type, struct kecho_msg *msg, u64 now);
 void channel_announce(struct kecho_channel *ch);
-void channel_say_join(struct kecho_channel *ch, struct kecho_link *link, bool reply);
+/*
+ * What a JOIN is: the first; the answer, with the members; or what has become of the first, said by who learns of a member by its
+ * answer: no change that was made meanwhile has reached that one.
+ */
+enum join {
+	JOIN_FIRST,
+	JOIN_ANSWER,
+	JOIN_AGAIN,
+};
+void channel_say_join(struct kecho_channel *ch, struct kecho_link *link, enum join reply);
 void channel_say_settings(struct kecho_channel *ch);
 void channel_say_contact(struct kecho_channel *ch);
 void channel_leave_members(struct kecho_channel *ch, u64 now);
@@ -24,7 +33,7 @@ void channel_advert_now(struct kecho_channel *ch);
 void channel_await(struct kecho_channel *ch, u64 id);
 void channel_awaited(struct kecho_channel *ch, u64 id);
 void channel_joined(struct kecho_channel *ch);
-bool member_wants(struct kecho_member *m, const struct kecho_msg *msg);
+bool member_wants(struct kecho_member *m, const char *type, size_t len);
 void member_tell_credit(struct kecho_member *m, bool now);
 
 /* node.c */

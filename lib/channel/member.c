@@ -29,23 +29,29 @@ static struct kecho_member *member_by_id(struct kecho_channel *ch, u64 id)
 void channel_await(struct kecho_channel *ch, u64 id)
 {
 	struct awaited *a;
+	u32 n = 0;
 
 	if (ch->joined || member_by_id(ch, id))
 		return;
-	list_for_each_entry(a, &ch->awaited, node)
+	list_for_each_entry(a, &ch->awaited, node) {
 		if (a->id == id)
 			return;
-	a = kmalloc(sizeof(*a), GFP_KERNEL);
+		n++;
+	}
+	a = n < KECHO_MEMBERS_MAX ? kmalloc(sizeof(*a), GFP_KERNEL) : NULL;
 	if (!a)
 		return;		/* mkdir then returns a little early */
 	a->id = id;
 	list_add_tail(&a->node, &ch->awaited);
 }
 
+static void say_contact(struct kecho_member *m);
+
 void channel_joined(struct kecho_channel *ch)
 {
 	struct kecho_node *node = ch->node;
 	struct awaited *a, *next;
+	struct kecho_member *m;
 
 	if (ch->joined)
 		return;
@@ -56,9 +62,13 @@ void channel_joined(struct kecho_channel *ch)
 	ch->joined = true;
 	if (ch->lease.contact != node->cm.id && !member_by_id(ch, ch->lease.contact))
 		kecho_lease_claim(&ch->lease, node->cm.id, ch->lease.epoch);
+	m = member_by_id(ch, ch->lease.contact);
 	if (ch->lease.contact == node->cm.id) {
 		channel_say_contact(ch);
 		channel_due(node, 0);
+	} else if (m) {
+		/* It may be none, or have begun anew with a lower epoch than the server remembered. */
+		say_contact(m);
 	}
 	node->ops->joined(ch);
 }
@@ -118,19 +128,24 @@ static void put_settings(struct kecho_enc *e, struct kecho_channel *ch)
 	put_attrs(e, ch->settings_attrs);
 }
 
+static u32 attrs_bytes(const struct kecho_attrs *attrs)
+{
+	return attrs ? attrs->len : 0;
+}
+
 static u32 advert_bytes(struct kecho_channel *ch)
 {
-	return 16 + KECHO_ATTRS_BYTES_MAX +
+	return 16 + attrs_bytes(ch->attrs) +
 	       min_t(u32, ch->nsinks - ch->plain, KECHO_DESCRIBED_MAX) * (8 + KECHO_NAME_MAX);
 }
 
-void channel_say_join(struct kecho_channel *ch, struct kecho_link *link, bool reply)
+void channel_say_join(struct kecho_channel *ch, struct kecho_link *link, enum join reply)
 {
-	u32 n = reply ? min_t(u32, ch->nmembers, KECHO_MEMBERS_MAX) : 0;
+	u32 n = reply == JOIN_ANSWER ? min_t(u32, ch->nmembers, KECHO_MEMBERS_MAX) : 0;
 	struct kecho_member *m;
 	struct kecho_enc e;
 
-	kecho_enc_start(&e, 160 + advert_bytes(ch) + KECHO_ATTRS_BYTES_MAX + n * 32, GFP_KERNEL);
+	kecho_enc_start(&e, 160 + advert_bytes(ch) + attrs_bytes(ch->settings_attrs) + n * 32, GFP_KERNEL);
 	kecho_enc_u32(&e, ch->chan);
 	kecho_enc_name(&e, ch->name);
 	kecho_enc_u8(&e, reply);
@@ -157,7 +172,7 @@ void channel_announce(struct kecho_channel *ch)
 	list_for_each_entry(link, &ch->node->cm.links, node) {
 		if (link->state == KECHO_LINK_DOWN || !(link->roles & KECHO_ROLE_MEMBER))
 			continue;
-		channel_say_join(ch, link, false);
+		channel_say_join(ch, link, JOIN_FIRST);
 		if (link->state == KECHO_LINK_UP)
 			channel_await(ch, link->peer_id);
 	}
@@ -185,7 +200,7 @@ void channel_advert_now(struct kecho_channel *ch)
 void channel_advert_soon(struct kecho_channel *ch, u64 when)
 {
 	lockdep_assert_held(&ch->node->cm.lock);
-	if (ch->advert_due || list_empty(&ch->members))
+	if ((ch->advert_due && ch->advert_due <= when) || list_empty(&ch->members))
 		return;
 	ch->advert_due = when;
 	channel_due(ch->node, when);
@@ -205,10 +220,22 @@ void channel_say_settings(struct kecho_channel *ch)
 {
 	struct kecho_enc e;
 
-	kecho_enc_start(&e, 32 + KECHO_ATTRS_BYTES_MAX, GFP_KERNEL);
+	kecho_enc_start(&e, 32 + attrs_bytes(ch->settings_attrs), GFP_KERNEL);
 	kecho_enc_u32(&e, ch->chan);
 	put_settings(&e, ch);
 	say_all(ch, KECHO_SETTINGS, &e);
+}
+
+static void say_contact(struct kecho_member *m)
+{
+	struct kecho_channel *ch = m->channel;
+	struct kecho_enc e;
+
+	kecho_enc_start(&e, 20, GFP_KERNEL);
+	kecho_enc_u32(&e, ch->chan);
+	kecho_enc_u64(&e, ch->lease.epoch);
+	kecho_enc_u64(&e, ch->lease.contact);
+	kecho_link_send(m->link, KECHO_CONTACT, kecho_enc_finish(&e));
 }
 
 void channel_say_contact(struct kecho_channel *ch)
@@ -289,14 +316,14 @@ static struct kecho_member *member_find(struct kecho_node *node, const struct ke
 	return NULL;
 }
 
-bool member_wants(struct kecho_member *m, const struct kecho_msg *msg)
+bool member_wants(struct kecho_member *m, const char *type, size_t len)
 {
 	struct kecho_described *d;
 
 	if (m->plain || m->channel->settings.retain)
 		return true;
 	list_for_each_entry(d, &m->described, node)
-		if (!d->type[0] || kecho_event_is_type(msg, d->type))
+		if (!d->type[0] || kecho_type_is(d->type, type, len))
 			return true;
 	return false;
 }
@@ -357,7 +384,8 @@ static void member_remove(struct kecho_member *m)
 	member_unlist(m);
 	member_put(m);
 	channel_awaited(ch, id);
-	if (ch->lease.contact == id) {
+	/* A contact that only others have seen may have gone with them. */
+	if (ch->lease.contact == id || (ch->joined && ch->lease.contact != self && !member_by_id(ch, ch->lease.contact))) {
 		list_for_each_entry(o, &ch->members, node) {
 			if (o->rank < rank || (o->rank == rank && o->id < next)) {
 				rank = o->rank;
@@ -367,6 +395,8 @@ static void member_remove(struct kecho_member *m)
 		if (kecho_lease_elect(&ch->lease, self, next)) {
 			channel_say_contact(ch);
 			channel_due(ch->node, 0);
+		} else {
+			say_contact(member_by_id(ch, next));
 		}
 	}
 	channel_room_made(ch);
@@ -396,7 +426,7 @@ void members_link_up(struct kecho_node *node, struct kecho_link *link)
 	if (!(link->roles & KECHO_ROLE_MEMBER))
 		return;
 	hash_for_each(node->channels, b, ch, hash)
-		channel_say_join(ch, link, false);
+		channel_say_join(ch, link, JOIN_FIRST);
 }
 
 void members_link_down(struct kecho_node *node, struct kecho_link *link, u64 now)
@@ -488,15 +518,22 @@ static void member_set_advert(struct kecho_member *m, struct advert *a)
 
 static void heard_contact(struct kecho_channel *ch, u64 epoch, u64 contact)
 {
+	u64 self = ch->node->cm.id, before = ch->lease.contact, was = ch->lease.epoch;
 	struct kecho_lease *l = &ch->lease;
+	struct kecho_member *m;
 
 	/* One that is joining has claimed nothing yet that it would defend. */
-	if (!ch->joined && contact && epoch >= l->epoch) {
+	if (!ch->joined && before == self && contact && epoch >= l->epoch) {
 		l->epoch = epoch;
 		l->contact = contact;
-	} else if (kecho_lease_hear(l, ch->node->cm.id, epoch, contact)) {
+	} else if (kecho_lease_hear(l, self, epoch, contact)) {
 		channel_say_contact(ch);
 		channel_due(ch->node, 0);
+	} else if (contact && contact != before && epoch == was) {
+		/* Two are believed in: who is to raise its epoch may not know. */
+		m = member_by_id(ch, l->contact == self ? contact : l->contact);
+		if (m)
+			say_contact(m);
 	}
 }
 
@@ -512,6 +549,7 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 	struct kecho_enc e;
 	u64 rank, epoch, contact, version, setter, id;
 	u32 chan;
+	bool met;
 	u16 n;
 	u8 reply;
 
@@ -519,10 +557,10 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 	kecho_dec_name(d, name, false);
 	reply = kecho_dec_u8(d);
 	rank = kecho_dec_u64(d);
-	epoch = kecho_dec_u64(d);
+	epoch = kecho_dec_count(d);
 	contact = kecho_dec_u64(d);
 	get_advert(d, &advert);
-	version = kecho_dec_u64(d);
+	version = kecho_dec_count(d);
 	setter = kecho_dec_u64(d);
 	settings = get_attrs(d);
 	n = kecho_dec_u16(d);
@@ -532,11 +570,10 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 		advert_free(&advert);
 		if (d->bad)
 			return -EPROTO;
-		if (!reply) {
-			kecho_enc_start(&e, 4, GFP_KERNEL);
-			kecho_enc_u32(&e, chan);
-			kecho_link_send(link, KECHO_ABSENT, kecho_enc_finish(&e));
-		}
+		/* An answer too: this node has left since it asked, and could not tell one that it did not know yet. */
+		kecho_enc_start(&e, 4, GFP_KERNEL);
+		kecho_enc_u32(&e, chan);
+		kecho_link_send(link, KECHO_ABSENT, kecho_enc_finish(&e));
 		return 0;
 	}
 
@@ -545,6 +582,7 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 		member_remove(m);
 		m = NULL;
 	}
+	met = m;
 	if (!m)
 		m = member_add(ch, link, chan);
 	if (!m) {
@@ -556,7 +594,8 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 	m->rank = rank;
 	member_set_advert(m, &advert);
 	advert_free(&advert);
-	settings_adopt(ch, version, setter, settings);
+	if (settings_adopt(ch, version, setter, settings))
+		channel_say_settings(ch);
 	heard_contact(ch, epoch, contact);
 	while (n-- && !d->bad) {
 		id = kecho_dec_u64(d);
@@ -568,10 +607,13 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 		if (!kecho_cm_find(&node->cm, id))
 			kecho_cm_call(&node->cm, NULL, &addr, now);
 	}
-	if (!reply) {
-		channel_say_join(ch, link, true);
+	if (reply == JOIN_ANSWER && !met)
+		channel_say_join(ch, link, JOIN_AGAIN);
+	if (reply == JOIN_FIRST) {
+		channel_say_join(ch, link, JOIN_ANSWER);
 		spin_lock_bh(&ch->lock);
-		if (ch->lease.contact == node->cm.id)
+		/* Once: these the flow's queue does not bound. */
+		if (!met && ch->lease.contact == node->cm.id)
 			list_for_each_entry(r, &ch->retained, node)
 				kecho_flow_push(&m->flow, ch->chan, KECHO_EVENT_RETAINED, r->msg, U32_MAX, KECHO_BLOCK);
 		spin_unlock_bh(&ch->lock);
@@ -583,10 +625,14 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 static int heard_absent(struct kecho_node *node, struct kecho_link *link, u32 chan)
 {
 	struct kecho_channel *ch;
+	struct kecho_member *m;
 	int b;
 
 	hash_for_each(node->channels, b, ch, hash) {
 		if (ch->chan == chan) {
+			m = member_by_id(ch, link->peer_id);
+			if (m)
+				member_remove(m);
 			channel_awaited(ch, link->peer_id);
 			return 0;
 		}
@@ -627,19 +673,23 @@ static int heard_control(struct kecho_node *node, struct kecho_link *link, u8 ty
 		advert_free(&advert);
 		break;
 	case KECHO_SETTINGS:
-		a = kecho_dec_u64(&d);
+		a = kecho_dec_count(&d);
 		b = kecho_dec_u64(&d);
 		settings = get_attrs(&d);
+		/* Who set them may be out of reach of some member: so everyone says on what is new to it. */
 		if (d.bad)
 			kecho_attrs_put(settings);
-		else
-			settings_adopt(ch, a, b, settings);
+		else if (settings_adopt(ch, a, b, settings))
+			channel_say_settings(ch);
 		break;
 	case KECHO_CONTACT:
-		a = kecho_dec_u64(&d);
+		a = kecho_dec_count(&d);
 		b = kecho_dec_u64(&d);
 		if (!d.bad)
 			heard_contact(ch, a, b);
+		/* The sender has missed something. */
+		if (!d.bad && ch->joined && a < ch->lease.epoch)
+			say_contact(m);
 		break;
 	case KECHO_CREDIT:
 		a = kecho_dec_u64(&d);

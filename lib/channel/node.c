@@ -83,19 +83,25 @@ static void node_holds(struct kecho_group *g, const char *name, const struct kec
 	}
 	if (h->contact == self) {
 		ch->lease.held = 0;
+		/* The first answer tells how long a lease is: it may be shorter than was thought when it was asked for. */
+		ch->lease.renew_at = min(ch->lease.renew_at, now + g->lease / 3);
+		channel_due(node, ch->lease.renew_at);
 		channel_awaited(ch, self);
 		return;
 	}
 	if (h->addr.port)
 		kecho_cm_call(&node->cm, NULL, &h->addr, now);
 	if (!ch->joined) {
-		ch->lease.epoch = h->epoch;
-		ch->lease.contact = h->contact;
+		/* What members have said meanwhile is newer, unless the server knows of a later epoch. */
+		if (ch->lease.contact == self || h->epoch > ch->lease.epoch) {
+			ch->lease.epoch = h->epoch;
+			ch->lease.contact = h->contact;
+		}
 		channel_await(ch, h->contact);
 		/* It may have said that it is absent just before it came; a second JOIN does no harm. */
 		link = kecho_cm_find(&node->cm, h->contact);
 		if (link && link->state == KECHO_LINK_UP)
-			channel_say_join(ch, link, false);
+			channel_say_join(ch, link, JOIN_FIRST);
 		channel_awaited(ch, self);
 	} else if (ch->lease.contact == self) {
 		kecho_lease_held(&ch->lease, h, now);
@@ -123,7 +129,7 @@ void kecho_node_init(struct kecho_node *node, u64 id, const char *name, u64 regi
 	node->ops = ops;
 	node->serves = registry_lease;
 	node->cm.roles = KECHO_ROLE_MEMBER | (registry_lease ? KECHO_ROLE_REGISTRY : 0);
-	kecho_registry_init(&node->registry, &node->cm, registry_lease ? registry_lease : KECHO_LEASE_MS * NSEC_PER_MSEC);
+	kecho_registry_init(&node->registry, &node->cm, registry_lease ? registry_lease : (u64)KECHO_LEASE_MS * NSEC_PER_MSEC);
 	kecho_group_init(&node->group, &node->cm, registry_lease ? &node->registry : NULL, &node_group_user);
 	spin_lock_init(&node->map_lock);
 	hash_init(node->channels);
@@ -145,7 +151,6 @@ void kecho_node_exit(struct kecho_node *node, u64 now)
 		kecho_channel_leave(ch, now);
 	kecho_cm_exit(&node->cm, now);
 	kecho_registry_exit(&node->registry);
-	mutex_destroy(&node->map_lock);
 }
 EXPORT_SYMBOL_GPL(kecho_node_exit);
 

@@ -54,7 +54,7 @@ int settings_parse(const struct kecho_attrs *attrs, u32 queue, struct kecho_sett
 	return 0;
 }
 
-void settings_adopt(struct kecho_channel *ch, u64 version, u64 setter, struct kecho_attrs *attrs)
+bool settings_adopt(struct kecho_channel *ch, u64 version, u64 setter, struct kecho_attrs *attrs)
 {
 	struct kecho_settings s;
 	struct kecho_member *m;
@@ -63,11 +63,15 @@ void settings_adopt(struct kecho_channel *ch, u64 version, u64 setter, struct ke
 	if (version < ch->settings_version || (version == ch->settings_version && setter <= ch->setter) ||
 	    settings_parse(attrs, ch->node->queue, &s)) {
 		kecho_attrs_put(attrs);
-		return;
+		return false;
 	}
 	spin_lock_bh(&ch->lock);
 	swap(ch->settings_attrs, attrs);
-	ch->settings = s;
+	/* These two are looked at without the lock as well. */
+	WRITE_ONCE(ch->settings.overflow, s.overflow);
+	WRITE_ONCE(ch->settings.queue, s.queue);
+	ch->settings.order = s.order;
+	ch->settings.retain = s.retain;
 	ch->settings_version = version;
 	ch->setter = setter;
 	channel_trim_retained(ch);
@@ -78,6 +82,7 @@ void settings_adopt(struct kecho_channel *ch, u64 version, u64 setter, struct ke
 		member_tell_credit(m, true);
 	channel_room_made(ch);
 	ch->node->ops->changed(ch, KECHO_FILE_ATTRS, NULL);
+	return true;
 }
 
 int kecho_channel_write_attrs(struct kecho_channel *ch, const char *text, size_t len, bool owner, u64 now)
@@ -86,6 +91,8 @@ int kecho_channel_write_attrs(struct kecho_channel *ch, const char *text, size_t
 	struct kecho_attrs *attrs = NULL, *sattrs = NULL, *old;
 	const char *p = text, *end = text + len, *nl;
 	struct kecho_settings s;
+	struct kecho_attr a;
+	char queue[32];
 	int err;
 
 	for (; p < end; p = nl) {
@@ -101,6 +108,13 @@ int kecho_channel_write_attrs(struct kecho_channel *ch, const char *text, size_t
 		err = kecho_attrs_merge_text(ch->attrs, own.buf, own.len, GFP_KERNEL, &attrs);
 	if (!err)
 		err = kecho_attrs_merge_text(ch->settings_attrs, set.buf, set.len, GFP_KERNEL, &sattrs);
+	/* The queue's default is the node's own: what one has set must be the same on all, for block goes by it. */
+	if (!err && set.len && !kecho_attrs_find(sattrs, "kecho.queue", &a)) {
+		scnprintf(queue, sizeof(queue), "kecho.queue=%u", ch->node->queue);
+		old = sattrs;
+		err = kecho_attrs_merge_text(old, queue, strlen(queue), GFP_KERNEL, &sattrs);
+		kecho_attrs_put(old);
+	}
 	if (!err)
 		err = settings_parse(sattrs, ch->node->queue, &s);
 	if (err) {
@@ -109,7 +123,8 @@ int kecho_channel_write_attrs(struct kecho_channel *ch, const char *text, size_t
 		goto out;
 	}
 	if (set.len) {
-		settings_adopt(ch, ch->settings_version + 1, ch->node->cm.id, sattrs);
+		/* Above what this node may have set when it was here before, and has forgotten. */
+		settings_adopt(ch, max(ch->settings_version, ch->rank) + 1, ch->node->cm.id, sattrs);
 		channel_say_settings(ch);
 	} else {
 		kecho_attrs_put(sattrs);

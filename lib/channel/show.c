@@ -49,27 +49,37 @@ void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
 	char addr[KECHO_ADDR_STRLEN];
 	struct kecho_member *m;
 	struct kecho_sink *sink;
+	u64 sent, received, lost;
 	u8 role;
 
 	mutex_lock(&node->cm.lock);
+	spin_lock_bh(&ch->lock);
+	sent = ch->seq;
+	received = ch->delivered;
+	lost = ch->lost;
+	spin_unlock_bh(&ch->lock);
 	role = (ch->nsources ? KECHO_ROLE_PUBLISHES : 0) | (ch->nsinks ? KECHO_ROLE_SUBSCRIBES : 0);
 	kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=local\tstate=alive\trole=%s\tsinks=%u\tcontact=%d\trtt_us=0\t"
 			  "sent=%llu\treceived=%llu\tlost=%llu",
 			  node->cm.id, node->cm.name, kecho_addr_str(&node->cm.listen, addr), role_name(role), ch->nsinks,
-			  ch->lease.contact == node->cm.id, READ_ONCE(ch->seq), READ_ONCE(ch->delivered), READ_ONCE(ch->lost));
+			  ch->lease.contact == node->cm.id, sent, received, lost);
 	show_attrs_after(t, ch->attrs);
 	list_for_each_entry(sink, &ch->sinks, node)
 		show_sink(t, sink);
 	list_for_each_entry(m, &ch->members, node) {
 		u64 events, bytes;
 
+		spin_lock_bh(&ch->lock);
+		received = m->received;
+		lost = m->lost;
+		spin_unlock_bh(&ch->lock);
 		kecho_flow_given(&m->flow, &events, &bytes);
 		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=tcp\tstate=%s\trole=%s\tsinks=%u\tcontact=%d\trtt_us=%u\t"
 				  "sent=%llu\treceived=%llu\tlost=%llu",
 				  m->id, m->link->name, kecho_addr_str(&m->link->addr, addr),
 				  m->link->state == KECHO_LINK_UP ? "alive" : "suspect", role_name(m->role),
 				  m->plain + m->ndescribed, ch->lease.contact == m->id, m->link->rtt_us, events,
-				  READ_ONCE(m->received), READ_ONCE(m->lost));
+				  received, lost);
 		show_attrs_after(t, m->attrs);
 	}
 	mutex_unlock(&node->cm.lock);
@@ -111,6 +121,7 @@ void kecho_show_stats(struct kecho_text *t, struct kecho_node *node)
 	SHOW(s, received);
 	SHOW(s, delivered);
 	SHOW(s, unsent);
+	SHOW(s, unretained);
 	kecho_text_printf(t, "lost=%lld\n", (long long)(atomic64_read(&s->lost_sink) + atomic64_read(&s->lost_link) +
 							  atomic64_read(&c->lost_unacked)));
 	SHOW(s, lost_sink);

@@ -4,6 +4,7 @@
 #include <linux/lockdep.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/time64.h>
 #include "internal.h"
 
 #define RING_FIRST 8
@@ -41,6 +42,7 @@ struct kecho_sink *kecho_sink_open(struct kecho_channel *ch, const char *type, u
 	struct kecho_sink *sink;
 	struct retained *r;
 	bool first;
+	char *c;
 
 	sink = kzalloc(sizeof(*sink), GFP_KERNEL);
 	if (!sink)
@@ -59,6 +61,10 @@ struct kecho_sink *kecho_sink_open(struct kecho_channel *ch, const char *type, u
 	sink->pid = pid;
 	sink->since = time_ns;
 	strscpy(sink->comm, comm, sizeof(sink->comm));
+	/* A program names itself, and members is made of lines and tabs. */
+	for (c = sink->comm; *c; c++)
+		if ((u8)*c < ' ' || *c == 127)
+			*c = '?';
 	strscpy(sink->type, type, sizeof(sink->type));
 
 	spin_lock_bh(&ch->lock);
@@ -70,24 +76,27 @@ struct kecho_sink *kecho_sink_open(struct kecho_channel *ch, const char *type, u
 		if (!type[0] || kecho_event_is_type(r->msg, type))
 			sink_push(sink, r->msg, &ch->settings);
 	spin_unlock_bh(&ch->lock);
-	if (first)
-		channel_advert_now(ch);
-	else
-		channel_advert_soon(ch, now + KECHO_ADVERT_MS * 1000000ull);
+	/* Publishers must hear of the first at once; a count may wait for others. */
+	channel_advert_soon(ch, first ? now : now + KECHO_ADVERT_MS * NSEC_PER_MSEC);
 	node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);
 	mutex_unlock(&node->cm.lock);
 	return sink;
 }
 EXPORT_SYMBOL_GPL(kecho_sink_open);
 
+static void sink_uncount(struct kecho_sink *sink, const struct kecho_msg *msg)
+{
+	WRITE_ONCE(sink->count, sink->count - 1);
+	sink->bytes -= kecho_event_size(msg);
+	atomic64_sub(kecho_event_size(msg), &sink->user->bytes);
+}
+
 static struct kecho_msg *sink_take(struct kecho_sink *sink)
 {
 	struct kecho_msg *msg = sink->ring[sink->head];
 
 	sink->head = (sink->head + 1) & (sink->cap - 1);
-	sink->count--;
-	sink->bytes -= kecho_event_size(msg);
-	atomic64_sub(kecho_event_size(msg), &sink->user->bytes);
+	sink_uncount(sink, msg);
 	return msg;
 }
 
@@ -105,15 +114,11 @@ void kecho_sink_close(struct kecho_sink *sink, u64 now)
 	/* No publisher finds it any more. */
 	while (sink->count)
 		kecho_msg_put(sink_take(sink));
-	if (sink->type[0] || !ch->plain)
-		channel_advert_now(ch);
-	else
-		channel_advert_soon(ch, now + KECHO_ADVERT_MS * 1000000ull);
+	channel_advert_soon(ch, sink->type[0] || !ch->plain ? now : now + KECHO_ADVERT_MS * NSEC_PER_MSEC);
 	node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);
 	user_put(sink->user);
 	channel_room_made(ch);
 	mutex_unlock(&node->cm.lock);
-	mutex_destroy(&sink->lock);
 	kfree(sink->ring);
 	kfree(sink);
 	kecho_channel_put(ch);
@@ -136,10 +141,16 @@ bool sink_room(struct kecho_sink *sink, u32 max)
 	return room;
 }
 
+/* kecho.overflow=block: publishers wait for room. A member that does not must not fill the memory. */
+static bool sink_overrun(struct kecho_sink *sink, u32 size)
+{
+	return sink->count >= 2 * KECHO_QUEUE_MAX || atomic64_read(&sink->user->bytes) + size > 2ll * KECHO_USER_BYTES;
+}
+
 static bool ring_grow(struct kecho_sink *sink)
 {
 	u32 cap = sink->cap ? 2 * sink->cap : RING_FIRST, i;
-	struct kecho_msg **ring = kmalloc(cap * sizeof(*ring), GFP_ATOMIC);
+	struct kecho_msg **ring = kmalloc(cap * sizeof(*ring), GFP_ATOMIC | __GFP_NOWARN);
 
 	if (!ring)
 		return false;
@@ -167,6 +178,22 @@ static bool goes_before(const struct kecho_msg *a, const struct kecho_msg *b, en
 	return dx < dy;
 }
 
+/* What a full queue loses: with an order it is the least urgent, which may be @msg itself, as with drop-newest: NULL. */
+static struct kecho_msg *sink_victim(struct kecho_sink *sink, const struct kecho_msg *msg, const struct kecho_settings *s)
+{
+	struct kecho_msg *last;
+
+	if (s->overflow != KECHO_DROP_OLDEST)
+		return NULL;
+	if (s->order == KECHO_FIFO)
+		return sink_take(sink);
+	last = sink->ring[(sink->head + sink->count - 1) & (sink->cap - 1)];
+	if (!goes_before(msg, last, s->order))
+		return NULL;
+	sink_uncount(sink, last);
+	return last;
+}
+
 bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kecho_settings *s)
 {
 	u32 size = kecho_event_size(msg), i, mask;
@@ -174,22 +201,20 @@ bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kech
 
 	for (;;) {
 		spin_lock(&sink->lock);
-		if (s->overflow == KECHO_BLOCK || !sink_full(sink, s->queue, size))
+		if (s->overflow == KECHO_BLOCK ? !sink_overrun(sink, size) : !sink_full(sink, s->queue, size))
 			break;
-		sink->lost++;
-		if (s->overflow == KECHO_DROP_NEWEST) {
-			spin_unlock(&sink->lock);
-			return false;
-		}
-		victim = sink_take(sink);
+		WRITE_ONCE(sink->lost, sink->lost + 1);
+		victim = sink_victim(sink, msg, s);
 		spin_unlock(&sink->lock);
+		if (!victim)
+			return false;
 		/* Outside of the lock: its release may have credit to tell. */
 		kecho_msg_put(victim);
 		sink->channel->lost++;
 		atomic64_inc(&sink->channel->node->stats.lost_sink);
 	}
 	if (sink->count == sink->cap && !ring_grow(sink)) {
-		sink->lost++;
+		WRITE_ONCE(sink->lost, sink->lost + 1);
 		spin_unlock(&sink->lock);
 		return false;
 	}
@@ -197,7 +222,7 @@ bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kech
 	for (i = sink->count; i && goes_before(msg, sink->ring[(sink->head + i - 1) & mask], s->order); i--)
 		sink->ring[(sink->head + i) & mask] = sink->ring[(sink->head + i - 1) & mask];
 	sink->ring[(sink->head + i) & mask] = kecho_msg_get(msg);
-	sink->count++;
+	WRITE_ONCE(sink->count, sink->count + 1);
 	sink->bytes += size;
 	atomic64_add(size, &sink->user->bytes);
 	spin_unlock(&sink->lock);

@@ -68,7 +68,7 @@ static ssize_t write_text(struct kecho_writer *w, const char *data, size_t len, 
 	while (done < len && !err) {
 		nl = memchr(data + done, '\n', len - done);
 		n = nl ? (size_t)(nl - data) - done : len - done;
-		if (w->skip || w->len + n > w->channel->node->max_event) {
+		if (w->skip || w->len + n > READ_ONCE(w->channel->node->max_event)) {
 			/* The lines before it stand; the error comes with the next write, which begins here. */
 			if (done)
 				break;
@@ -92,7 +92,7 @@ static ssize_t write_packet(struct kecho_writer *w, const void *data, size_t len
 {
 	int err;
 
-	if (len > w->channel->node->max_event)
+	if (len > READ_ONCE(w->channel->node->max_event))
 		return -EMSGSIZE;
 	err = writer_publish(w, data, len, time_ns);
 	return err ? err : (ssize_t)len;
@@ -124,7 +124,7 @@ static ssize_t write_framed(struct kecho_writer *w, const u8 *data, size_t len, 
 	if (n)
 		return n;
 	p += f.attrs_len;
-	if (end - p > w->channel->node->max_event) {
+	if (end - p > READ_ONCE(w->channel->node->max_event)) {
 		kecho_attrs_put(attrs);
 		return -EMSGSIZE;
 	}
@@ -172,13 +172,19 @@ EXPORT_SYMBOL_GPL(kecho_writer_free);
 
 /* --- reading --- */
 
+static void reader_unframe(struct kecho_reader *r)
+{
+	kvfree(r->head);
+	r->head = NULL;
+	r->head_len = 0;
+}
+
 static void reader_done(struct kecho_reader *r)
 {
 	kecho_sink_consumed(r->sink, r->msg);
-	kvfree(r->head);
-	r->head = NULL;
+	reader_unframe(r);
 	r->msg = NULL;
-	r->head_len = r->off = 0;
+	r->off = 0;
 }
 
 static int reader_frame(struct kecho_reader *r)
@@ -200,9 +206,11 @@ static int reader_frame(struct kecho_reader *r)
 
 	if (le64_to_cpu(ev->time_ns) < r->sink->since)
 		f.flags |= KECHO_FRAME_RETAINED;
-	if (ev->attrs_len && !kecho_attrs_decode(kecho_event_attrs(r->msg), le16_to_cpu(ev->attrs_len), GFP_KERNEL, &list))
-		kecho_attrs_print(&attrs, list, '\n');
+	t.err = kecho_attrs_decode(kecho_event_attrs(r->msg), le16_to_cpu(ev->attrs_len), GFP_KERNEL, &list);
+	kecho_attrs_print(&attrs, list, '\n');
 	kecho_attrs_put(list);
+	if (attrs.err)
+		t.err = attrs.err;
 	f.attrs_len = attrs.len;
 	f.size = sizeof(f) + f.type_len + f.attrs_len + kecho_event_payload_len(r->msg);
 	kecho_text_append(&t, &f, sizeof(f));
@@ -218,44 +226,28 @@ static int reader_frame(struct kecho_reader *r)
 	return 0;
 }
 
-/* Copies from @r->off of head, payload and, in text mode, newline. */
-static size_t reader_copy(struct kecho_reader *r, u8 *buf, size_t len)
+/* What there is of the event in the reader's form. */
+static u64 reader_total(const struct kecho_reader *r)
 {
-	u32 payload = kecho_event_payload_len(r->msg);
-	size_t done = 0, n;
-	u64 off = r->off;
-
-	if (off < r->head_len) {
-		n = min_t(u64, len, r->head_len - off);
-		memcpy(buf, r->head + off, n);
-		done += n;
-		off += n;
-	}
-	off -= r->head_len;
-	if (done < len && off < payload) {
-		n = min_t(u64, len - done, payload - off);
-		memcpy(buf + done, kecho_event_payload(r->msg) + off, n);
-		done += n;
-		off += n;
-	}
-	if (done < len && off == payload && r->mode == KECHO_MODE_TEXT)
-		buf[done++] = '\n';
-	r->off += done;
-	return done;
+	return (u64)r->head_len + kecho_event_payload_len(r->msg) + (r->mode == KECHO_MODE_TEXT);
 }
 
-ssize_t kecho_reader_read(struct kecho_reader *r, void *buf, size_t len, size_t whole)
+int kecho_reader_next(struct kecho_reader *r, size_t whole)
 {
-	u64 total;
-	ssize_t n;
+	int n;
 
+	/* An event that was too long for a frame may have another mode's turn now. */
+	if (r->head && r->mode != KECHO_MODE_FRAMED)
+		reader_unframe(r);
+	/* As a packet, an empty event would be taken for the end. */
+	if (r->msg && r->mode == KECHO_MODE_PACKET && !kecho_event_payload_len(r->msg))
+		reader_done(r);
 	while (!r->msg) {
 		n = kecho_sink_pop(r->sink, r->mode == KECHO_MODE_PACKET ? min_t(size_t, whole, U32_MAX) : U32_MAX, &r->msg);
 		if (n < 0)
 			return n;
 		if (!n)
 			return READ_ONCE(r->sink->channel->gone) ? 0 : -EAGAIN;
-		/* As a packet, an empty event would be taken for the end. */
 		if (r->mode == KECHO_MODE_PACKET && !kecho_event_payload_len(r->msg))
 			reader_done(r);
 	}
@@ -264,13 +256,56 @@ ssize_t kecho_reader_read(struct kecho_reader *r, void *buf, size_t len, size_t 
 		if (n)
 			return n;
 	}
-	total = r->head_len + kecho_event_payload_len(r->msg) + (r->mode == KECHO_MODE_TEXT);
-	if (r->mode != KECHO_MODE_TEXT && !r->off && total > whole)
-		return -EMSGSIZE;
-	n = reader_copy(r, buf, len);
-	if (r->off == total)
-		reader_done(r);
-	return n;
+	return r->mode != KECHO_MODE_TEXT && !r->off && reader_total(r) > whole ? -EMSGSIZE : 1;
+}
+EXPORT_SYMBOL_GPL(kecho_reader_next);
+
+const void *kecho_reader_piece(const struct kecho_reader *r, size_t *len)
+{
+	u32 payload = kecho_event_payload_len(r->msg);
+	u64 off = r->off;
+
+	if (off < r->head_len) {
+		*len = r->head_len - off;
+		return r->head + off;
+	}
+	off -= r->head_len;
+	if (off < payload) {
+		*len = payload - off;
+		return kecho_event_payload(r->msg) + off;
+	}
+	*len = 1;
+	return "\n";
+}
+EXPORT_SYMBOL_GPL(kecho_reader_piece);
+
+bool kecho_reader_advance(struct kecho_reader *r, size_t n)
+{
+	r->off += n;
+	if (r->off < reader_total(r))
+		return true;
+	reader_done(r);
+	return false;
+}
+EXPORT_SYMBOL_GPL(kecho_reader_advance);
+
+ssize_t kecho_reader_read(struct kecho_reader *r, void *buf, size_t len, size_t whole)
+{
+	size_t done = 0, n;
+	const void *piece;
+	int more;
+
+	more = kecho_reader_next(r, whole);
+	if (more <= 0)
+		return more;
+	while (more && done < len) {
+		piece = kecho_reader_piece(r, &n);
+		n = min(n, len - done);
+		memcpy((u8 *)buf + done, piece, n);
+		done += n;
+		more = kecho_reader_advance(r, n);
+	}
+	return done;
 }
 EXPORT_SYMBOL_GPL(kecho_reader_read);
 

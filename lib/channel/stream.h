@@ -55,6 +55,12 @@ void kecho_writer_free(struct kecho_writer *w);
  * Return: bytes; 0 when the channel has gone; -EAGAIN: nothing is queued; -EMSGSIZE: packet and framed mode, the event stays
  */
 ssize_t kecho_reader_read(struct kecho_reader *r, void *buf, size_t len, size_t whole);
+/** kecho_reader_next() - like kecho_reader_read(), but copies nothing: 1, and kecho_reader_piece() has it */
+int kecho_reader_next(struct kecho_reader *r, size_t whole);
+/** kecho_reader_piece() - @len bytes of the event that are next, in place */
+const void *kecho_reader_piece(const struct kecho_reader *r, size_t *len);
+/** kecho_reader_advance() - the reader has got @n bytes of the piece. False: that was the end of the event */
+bool kecho_reader_advance(struct kecho_reader *r, size_t n);
 /** kecho_reader_rest() - has an event been read in part? */
 bool kecho_reader_rest(const struct kecho_reader *r);
 bool kecho_reader_ready(struct kecho_reader *r);

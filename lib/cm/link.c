@@ -41,6 +41,7 @@ struct out {
 	u32 off;
 	u32 len;		/* of all of it, head included */
 	u16 head_len;
+	bool control;		/* counted in ctl_bytes */
 	u8 head[];
 };
 
@@ -58,6 +59,7 @@ static struct out *out_alloc(u8 type, const void *prefix, u16 prefix_len, struct
 		return NULL;
 	o->msg = msg;
 	o->off = off;
+	o->control = false;
 	o->head_len = sizeof(*rec) + prefix_len;
 	o->len = o->head_len + msg->len - off;
 	rec = out_rec(o);
@@ -162,7 +164,6 @@ void kecho_link_put(struct kecho_link *link)
 {
 	if (!refcount_dec_and_test(&link->ref))
 		return;
-	mutex_destroy(&link->lock);
 	kfree(link->host);
 	kfree(link);
 }
@@ -229,7 +230,8 @@ struct kecho_link *kecho_cm_call(struct kecho_cm *cm, const char *host, const st
 		link->addr = *addr;
 	}
 found:
-	link->redial_until = max(link->redial_until, now + MS(KECHO_HELLO_MS));
+	/* As long as one that was lost: two members may be kept apart from the start, and nobody names them to each other again. */
+	link->redial_until = max(link->redial_until, now + MS(KECHO_REDIAL_MS));
 	if (link->state != KECHO_LINK_UP && !link->dialing)
 		link->redial_at = now;
 	cm->ops->due(cm, now);
@@ -292,7 +294,7 @@ static void link_end(struct kecho_link *link, u64 now)
 	link->cur = &link->out;
 	link->cur_off = 0;
 	link->out_records = link->out_bytes = link->ctl_bytes = 0;
-	link->tx_seq = link->acked = link->rx_seq = link->rx_acked = 0;
+	link->tx_seq = link->acked = link->rx_seq = 0;
 	link->rx_unacked = link->rx_unacked_bytes = 0;
 	link->ack_due = 0;
 	link->want_ack = link->want_ping = link->want_pong = false;
@@ -314,7 +316,7 @@ static void link_lost(struct kecho_link *link, u64 now)
 	link->lost_at = now;
 	link->tries = 0;
 	/* The lower id calls first, so that they seldom meet half-way. */
-	link->redial_at = now + (cm->id < link->peer_id ? 0 : MS(KECHO_BACKOFF_MIN_MS)) + kecho_cm_random(cm) % MS(10);
+	link->redial_at = now + (cm->id < link->peer_id ? 0 : MS(KECHO_BACKOFF_MIN_MS)) + MS((u32)kecho_cm_random(cm) % 10);
 	cm->ops->due(cm, link->redial_at);
 	cm->ops->due(cm, now + KECHO_GONE_BEATS * cm->heartbeat);
 }
@@ -330,10 +332,9 @@ static void link_end_for_good(struct kecho_link *link, u64 now)
 
 static u64 backoff(struct kecho_cm *cm, u32 tries)
 {
-	u64 d = MS(KECHO_BACKOFF_MIN_MS) << min_t(u32, tries, 10);
+	u32 ms = min_t(u32, KECHO_BACKOFF_MIN_MS << min_t(u32, tries, 10), KECHO_BACKOFF_MAX_MS) / 2;
 
-	d = min_t(u64, d, MS(KECHO_BACKOFF_MAX_MS));
-	return d / 2 + kecho_cm_random(cm) % (d / 2);
+	return MS(ms) + MS((u32)kecho_cm_random(cm) % ms);
 }
 
 static void hello_build(struct kecho_conn *conn, u8 flags)
@@ -365,7 +366,6 @@ static void hello_build(struct kecho_conn *conn, u8 flags)
 		h->peer_session = cpu_to_le64(link->peer_session);
 		spin_lock_bh(&link->lock);
 		h->rx_seq = cpu_to_le64(link->rx_seq);
-		link->rx_acked = link->rx_seq;
 		spin_unlock_bh(&link->lock);
 	}
 	conn->hello_off = 0;
@@ -390,8 +390,12 @@ void kecho_cm_dialed(struct kecho_link *link, struct kecho_conn *conn, u64 now)
 	conn_init(cm, conn, now);
 	conn->opener = true;
 	conn->link = kecho_link_get(link);
-	hello_build(conn, 0);
 	atomic64_inc(&cm->stats.connects);
+	/* The peer's call may have come first. */
+	if (link->conn)
+		conn_drop(conn);
+	else
+		hello_build(conn, 0);
 	mutex_unlock(&cm->lock);
 }
 EXPORT_SYMBOL_GPL(kecho_cm_dialed);
@@ -411,11 +415,16 @@ int kecho_cm_accepted(struct kecho_cm *cm, struct kecho_conn *conn, u64 now)
 
 	mutex_lock(&cm->lock);
 	if (cm->npending >= KECHO_PENDING_MAX) {
-		/* The oldest goes: a peer that is real says hello at once, one that only holds a place does not. */
-		struct kecho_conn *old = list_first_entry(&cm->pending, struct kecho_conn, node);
+		struct kecho_conn *old;
 
-		atomic64_inc(&cm->stats.refused);
-		conn_drop(old);
+		/* The oldest that called goes: a peer that is real says hello at once, one that only holds a place does not. */
+		list_for_each_entry(old, &cm->pending, node) {
+			if (!old->opener) {
+				atomic64_inc(&cm->stats.refused);
+				conn_drop(old);
+				break;
+			}
+		}
 	}
 	conn_init(cm, conn, now);
 	atomic64_inc(&cm->stats.accepts);
@@ -444,7 +453,9 @@ void kecho_cm_conn_exit(struct kecho_conn *conn)
 {
 	if (conn->link)
 		kecho_link_put(conn->link);
-	conn->link = NULL;
+	if (conn->old_link)
+		kecho_link_put(conn->old_link);
+	conn->link = conn->old_link = NULL;
 }
 EXPORT_SYMBOL_GPL(kecho_cm_conn_exit);
 
@@ -455,8 +466,8 @@ static void conn_set_link(struct kecho_conn *conn, struct kecho_link *link)
 	if (old == link)
 		return;
 	conn->link = kecho_link_get(link);
-	if (old)
-		kecho_link_put(old);
+	/* Whoever sends on it may be looking at that one. */
+	conn->old_link = old;
 }
 
 /* Which link does a peer that said hello belong to? Two names for one node become one link. */
@@ -490,7 +501,7 @@ static struct kecho_link *hello_link(struct kecho_conn *conn, u64 id, u64 now)
 	return link;
 }
 
-static bool hello_stays(struct kecho_conn *conn, struct kecho_link *link)
+static bool hello_stays(struct kecho_conn *conn, struct kecho_link *link, u64 now)
 {
 	struct kecho_conn *have = link->conn;
 	bool mine = conn->cm->id < link->peer_id;
@@ -499,6 +510,7 @@ static bool hello_stays(struct kecho_conn *conn, struct kecho_link *link)
 		return true;
 	spin_lock_bh(&link->lock);
 	link->want_ping = true;
+	link->last_ping = now;
 	spin_unlock_bh(&link->lock);
 	link_kick(link);
 	return false;
@@ -523,7 +535,7 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 	name[h->name_len] = 0;
 	if (h->version_min > KECHO_VERSION_MAX || h->version_max < KECHO_VERSION_MIN ||
 	    !(le32_to_cpu(h->suites) & SUITE_NONE)) {
-		pr_warn("%s speaks versions %u-%u, suites %#x; this node speaks %u-%u, suites %#x\n", name, h->version_min,
+		pr_warn_ratelimited("%s speaks versions %u-%u, suites %#x; this node speaks %u-%u, suites %#x\n", name, h->version_min,
 			h->version_max, le32_to_cpu(h->suites), KECHO_VERSION_MIN, KECHO_VERSION_MAX, SUITE_NONE);
 		atomic64_inc(&cm->stats.refused);
 		if (conn->opener)
@@ -536,9 +548,13 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 	session = le64_to_cpu(h->session);
 	rx_seq = le64_to_cpu(h->rx_seq);
 	if (id == cm->id) {
-		if (conn->link)
+		if (conn->opener) {
 			conn->link->self = true;
-		return -ELOOP;
+			return -ELOOP;
+		}
+		conn->closing = true;
+		hello_build(conn, 0);
+		return 0;
 	}
 	link = hello_link(conn, id, now);
 	if (!link) {
@@ -547,7 +563,7 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 	}
 	if (conn->opener && (h->flags & HELLO_BUSY))
 		return -EALREADY;
-	if (!hello_stays(conn, link)) {
+	if (!hello_stays(conn, link, now)) {
 		atomic64_inc(&cm->stats.refused);
 		if (conn->opener)
 			return -EALREADY;
@@ -564,8 +580,7 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 		conn->link->dialing = false;
 	conn_set_link(conn, link);
 
-	resume = link->state != KECHO_LINK_DOWN && link->peer_session == session && rx_seq <= link->tx_seq &&
-		 rx_seq >= link->acked;
+	resume = link->state != KECHO_LINK_DOWN && link->peer_session == session && rx_seq <= link->tx_seq;
 	/* The session that the peer was told of: the link may have begun another since it called, or may be another link. */
 	mine = conn->opener ? le64_to_cpu(((struct hello *)(conn->hello + sizeof(struct kecho_rec)))->session) : link->session;
 	if (conn->opener)
@@ -579,7 +594,8 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 	}
 	if (!resume) {
 		link_end(link, now);
-		link->session = mine;
+		/* Never the number of one that has ended: a hello that still names it must not match. */
+		link->session = conn->opener ? mine : new_session(cm);
 		rx_seq = 0;
 	}
 	link->peer_session = session;
@@ -603,7 +619,8 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 	spin_lock_bh(&link->lock);
 	link->conn = conn;
 	conn->up = true;
-	link->acked = rx_seq;
+	/* A hello that another connection has overtaken tells less than is known. */
+	link->acked = resume ? max(link->acked, rx_seq) : 0;
 	link->cur = &link->out;
 	link_reap(link);
 	link->cur = link->out.next;
@@ -663,6 +680,19 @@ static int beat_rx(struct kecho_link *link, u8 type, const struct kecho_msg *msg
 	}
 	return d.bad ? -EPROTO : 0;
 }
+
+void kecho_cm_rx_alive(struct kecho_conn *conn, u64 now)
+{
+	struct kecho_link *link = conn->link;
+
+	if (!link)
+		return;
+	spin_lock_bh(&link->lock);
+	if (link->conn == conn)
+		link->last_rx = now;
+	spin_unlock_bh(&link->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_cm_rx_alive);
 
 /* An acknowledgement and, for a numbered record, its number. 1: new; 0: seen before. */
 static int link_rx(struct kecho_link *link, struct kecho_conn *conn, const struct kecho_rec *rec,
@@ -728,7 +758,8 @@ int kecho_cm_rx(struct kecho_conn *conn, const struct kecho_rec *rec, struct kec
 		ret = conn->dead ? -ESTALE : hello_rx(conn, msg, now);
 		mutex_unlock(&cm->lock);
 		kecho_msg_put(msg);
-	} else if (!conn->up) {
+	} else if (!conn->up || !rec->type) {
+		/* 0: what kecho_cm_rx_check() refused */
 		ret = -EPROTO;
 		kecho_msg_put(msg);
 	} else {
@@ -745,7 +776,7 @@ int kecho_cm_rx(struct kecho_conn *conn, const struct kecho_rec *rec, struct kec
 	link = conn->link;
 	if (ret == -EPROTO || ret == -EBADMSG || ret == -E2BIG) {
 		atomic64_inc(&cm->stats.protocol_errors);
-		pr_warn("%s broke the protocol (record type %u): cut off\n", link && link->name[0] ? link->name : "a peer",
+		pr_warn_ratelimited("%s broke the protocol (record type %u): cut off\n", link && link->name[0] ? link->name : "a peer",
 			rec->type);
 	}
 	if (!conn->dead) {
@@ -804,8 +835,12 @@ static struct out *link_pull(struct kecho_link *link)
 	struct out *o;
 
 	if (!list_empty(&link->ctl)) {
+		/* A peer that acknowledges nothing gets no more; what waits then fills the control queue, which ends the session. */
+		if (link->out_records >= 4 * KECHO_HISTORY_RECORDS || link->out_bytes >= 4 * KECHO_HISTORY_BYTES)
+			return NULL;
 		o = list_first_entry(&link->ctl, struct out, node);
-		link->ctl_bytes -= min(link->ctl_bytes, o->len);
+		if (o->control)
+			link->ctl_bytes -= o->len;
 	} else if (!list_empty(&link->ready) &&
 		   link->out_records < KECHO_HISTORY_RECORDS && link->out_bytes < KECHO_HISTORY_BYTES) {
 		flow = list_first_entry(&link->ready, struct kecho_flow, ready);
@@ -894,8 +929,10 @@ int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t 
 		link->rx_unacked = link->rx_unacked_bytes = 0;
 		link->ack_due = 0;
 	}
-	if (n)
+	if (n) {
 		link->fills++;
+		conn->filled = true;
+	}
 	spin_unlock_bh(&link->lock);
 	return n;
 }
@@ -914,8 +951,9 @@ void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes)
 	if (!link || !conn->up)
 		return;
 	spin_lock_bh(&link->lock);
-	if (link->fills)
+	if (conn->filled)
 		link->fills--;
+	conn->filled = false;
 	if (link->conn != conn)
 		goto out;
 	link->bytes_sent += bytes;
@@ -956,6 +994,7 @@ void kecho_link_send(struct kecho_link *link, u8 type, struct kecho_msg *msg)
 	spin_lock_bh(&link->lock);
 	if (o && link->ctl_bytes <= KECHO_CONTROL_QUEUE) {
 		list_add_tail(&o->node, &link->ctl);
+		o->control = true;
 		link->ctl_bytes += o->len;
 		link_kick(link);
 		spin_unlock_bh(&link->lock);
@@ -1081,7 +1120,7 @@ static u64 link_tick(struct kecho_link *link, u64 now)
 	spin_lock_bh(&link->lock);
 	failed = link->failed;
 	if (link->conn && link->state == KECHO_LINK_UP) {
-		silent = now - link->last_rx >= KECHO_SUSPECT_BEATS * cm->heartbeat;
+		silent = now >= link->last_rx + KECHO_SUSPECT_BEATS * cm->heartbeat;
 		if (link->ack_due && now >= link->ack_due) {
 			link->want_ack = true;
 			link->ack_due = 0;
@@ -1173,7 +1212,7 @@ void kecho_cm_bye(struct kecho_cm *cm)
 		spin_lock_bh(&link->lock);
 		conn = link->conn;
 		/* In place of the hello, which has long gone, so it goes out between two records. */
-		if (conn && conn->up && conn->hello_off == conn->hello_len && !link->cur_off &&
+		if (conn && conn->up && conn->hello_off == conn->hello_len && !link->cur_off && !link->fills &&
 		    conn->beat_off == conn->beat_len) {
 			rec = (void *)conn->hello;
 			memset(rec, 0, sizeof(*rec));
@@ -1205,6 +1244,5 @@ void kecho_cm_exit(struct kecho_cm *cm, u64 now)
 		kecho_link_put(link);
 	}
 	mutex_unlock(&cm->lock);
-	mutex_destroy(&cm->lock);
 }
 EXPORT_SYMBOL_GPL(kecho_cm_exit);

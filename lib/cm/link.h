@@ -94,6 +94,7 @@ struct kecho_cm_stats {
  * @rng: xorshift64 state for sessions and jitter, seeded by the home
  * @max_body: the longest record accepted
  * @heartbeat: nanoseconds
+ * @home: what carries its connections, for @ops
  */
 struct kecho_cm {
 	struct mutex lock;
@@ -104,6 +105,7 @@ struct kecho_cm {
 	u8 roles;
 	char name[KECHO_NAME_MAX + 1];
 	struct kecho_addr listen;
+	void *home;
 	const struct kecho_cm_ops *ops;
 	const struct kecho_cm_user *user;
 	struct list_head links;
@@ -162,7 +164,7 @@ struct kecho_link {
 	u32 out_records, out_bytes;
 	u32 ctl_bytes;
 	bool failed;
-	u64 tx_seq, acked, rx_seq, rx_acked;
+	u64 tx_seq, acked, rx_seq;
 	u32 rx_unacked, rx_unacked_bytes;
 	u64 ack_due, last_rx, last_ping;
 	bool want_ack, want_ping, want_pong;
@@ -183,16 +185,18 @@ struct kecho_link {
  * @up: both have said hello
  * @dead: cm has let go of it
  * @closing: the home closes it when its hello has gone: a handshake that ends in a refusal
- * @peer: where it comes from, set by the home that accepted it; port irrelevant
+ * @filled: kecho_cm_tx_fill() has counted itself in link->fills
+ * @peer: where its other end is, set by the home before anything is received; port irrelevant
  */
 struct kecho_conn {
 	struct list_head node;
 	struct kecho_cm *cm;
-	struct kecho_link *link;
+	struct kecho_link *link, *old_link;
 	bool opener;
 	bool up;
 	bool dead;
 	bool closing;
+	bool filled;
 	u64 since;
 	struct kecho_addr peer;
 	u16 hello_len, hello_off;
@@ -250,6 +254,8 @@ void kecho_cm_tick(struct kecho_cm *cm, u64 now);
  * Return: the bytes of body that follow, or -EPROTO
  */
 int kecho_cm_rx_check(struct kecho_conn *conn, const struct kecho_rec *rec);
+/** kecho_cm_rx_alive() - bytes have arrived, though perhaps not yet a whole record: the peer is not silent */
+void kecho_cm_rx_alive(struct kecho_conn *conn, u64 now);
 /**
  * kecho_cm_rx() - a record has arrived
  * @msg: its body; the reference is taken over

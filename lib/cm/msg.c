@@ -6,7 +6,7 @@
 
 struct kecho_msg *kecho_msg_alloc(u32 len, gfp_t gfp)
 {
-	struct kecho_msg *msg = kvmalloc(sizeof(*msg) + len, gfp);
+	struct kecho_msg *msg = kvmalloc(sizeof(*msg) + len, gfp | __GFP_NOWARN);
 
 	if (!msg)
 		return NULL;

@@ -172,6 +172,16 @@ u64 kecho_dec_u64(struct kecho_dec *d)
 }
 EXPORT_SYMBOL_GPL(kecho_dec_u64);
 
+u64 kecho_dec_count(struct kecho_dec *d)
+{
+	u64 v = kecho_dec_u64(d);
+
+	if (v > U64_MAX / 2)
+		d->bad = true;
+	return v;
+}
+EXPORT_SYMBOL_GPL(kecho_dec_count);
+
 void kecho_dec_name(struct kecho_dec *d, char *name, bool empty)
 {
 	u8 len = kecho_dec_u8(d);
@@ -199,6 +209,8 @@ void kecho_dec_addr(struct kecho_dec *d, struct kecho_addr *a)
 	memcpy(a, p, sizeof(*a));
 	if (a->family && a->family != 4 && a->family != 6)
 		d->bad = true;
+	if (!a->family)
+		a->port = 0;
 	if (a->family == 4)
 		memset(a->ip + 4, 0, 12);
 }

@@ -146,6 +146,8 @@ u8 kecho_dec_u8(struct kecho_dec *d);
 u16 kecho_dec_u16(struct kecho_dec *d);
 u32 kecho_dec_u32(struct kecho_dec *d);
 u64 kecho_dec_u64(struct kecho_dec *d);
+/** kecho_dec_count() - a u64 that is counted up from: one so large that it would wrap is malformed */
+u64 kecho_dec_count(struct kecho_dec *d);
 /** kecho_dec_name() - a valid name into @name (KECHO_NAME_MAX + 1 bytes); an empty one only if @empty */
 void kecho_dec_name(struct kecho_dec *d, char *name, bool empty);
 void kecho_dec_addr(struct kecho_dec *d, struct kecho_addr *a);

@@ -18,9 +18,10 @@ void kecho_group_init(struct kecho_group *g, struct kecho_cm *cm, struct kecho_r
 }
 EXPORT_SYMBOL_GPL(kecho_group_init);
 
+/* A suspect one counts: what it is sent arrives when its session is resumed, which nobody hears of; if it ends, up() will tell. */
 static bool is_server(const struct kecho_link *link)
 {
-	return link->state == KECHO_LINK_UP && (link->roles & KECHO_ROLE_REGISTRY);
+	return link->state != KECHO_LINK_DOWN && (link->roles & KECHO_ROLE_REGISTRY);
 }
 
 bool kecho_group_known(struct kecho_group *g)
@@ -103,7 +104,7 @@ bool kecho_group_list(struct kecho_group *g, u32 request, const char *name, u64 
 		return true;
 	}
 	list_for_each_entry(link, &g->cm->links, node) {
-		if (!is_server(link))
+		if (!is_server(link) || link->state != KECHO_LINK_UP)
 			continue;
 		kecho_enc_start(&e, 96, GFP_KERNEL);
 		kecho_enc_u32(&e, request);
@@ -142,7 +143,7 @@ int kecho_group_record(struct kecho_group *g, struct kecho_link *link, u8 type, 
 	case KECHO_HOLDS:
 		kecho_dec_name(&d, name, false);
 		h.contact = kecho_dec_u64(&d);
-		h.epoch = kecho_dec_u64(&d);
+		h.epoch = kecho_dec_count(&d);
 		kecho_dec_addr(&d, &h.addr);
 		lease = kecho_dec_u32(&d);
 		if (d.bad)
@@ -158,7 +159,7 @@ int kecho_group_record(struct kecho_group *g, struct kecho_link *link, u8 type, 
 		while (count-- && !d.bad) {
 			kecho_dec_name(&d, name, false);
 			h.contact = kecho_dec_u64(&d);
-			h.epoch = kecho_dec_u64(&d);
+			h.epoch = kecho_dec_count(&d);
 			kecho_dec_addr(&d, &h.addr);
 			kecho_addr_seen(&h.addr, link);
 			if (!d.bad)
@@ -187,6 +188,9 @@ EXPORT_SYMBOL_GPL(kecho_lease_claim);
 
 bool kecho_lease_hear(struct kecho_lease *l, u64 self, u64 epoch, u64 contact)
 {
+	/* Elected by one that does not know this node's claim, or lost a contact that is still seen here. */
+	if (contact == self && (epoch > l->epoch || (epoch == l->epoch && l->contact != self)))
+		return kecho_lease_claim(l, self, epoch);
 	if (!contact || contact == l->contact) {
 		l->epoch = max(l->epoch, epoch);
 		return false;
@@ -200,6 +204,8 @@ bool kecho_lease_hear(struct kecho_lease *l, u64 self, u64 epoch, u64 contact)
 	/* Equal epochs: the lower id goes above, the other hears of it. */
 	if (epoch == l->epoch && l->contact == self && self < contact)
 		return kecho_lease_claim(l, self, epoch);
+	if (epoch == l->epoch && l->contact != self && contact < l->contact)
+		l->contact = contact;
 	/* A newcomer that knows no better is told by the contact, whose epoch is higher. */
 	return false;
 }

@@ -8,7 +8,8 @@
  * channel and finds it, and what a server knows is rebuilt by the contacts themselves after it was restarted.
  *
  * When the contact goes, the longest-standing member takes over with the next epoch (kecho_lease_elect()). When two halves of a
- * channel meet, the higher epoch wins; with equal ones the contact with the lower id raises its epoch. A contact that is told
+ * channel meet, the higher epoch wins; with equal ones the contact with the lower id raises its epoch, and who believes in a
+ * contact that others do not tells it, for it to do so. A contact that is told
  * that another holds the name calls that one, so that the halves meet; if that one stays silent it raises its epoch beyond.
  *
  * Locking: kecho_cm.lock covers all of it.
@@ -104,7 +105,7 @@ bool kecho_lease_claim(struct kecho_lease *l, u64 self, u64 above);
 bool kecho_lease_hear(struct kecho_lease *l, u64 self, u64 epoch, u64 contact);
 /** kecho_lease_held() - a server says that another holds the name */
 void kecho_lease_held(struct kecho_lease *l, const struct kecho_holding *h, u64 now);
-/** kecho_lease_elect() - the contact is gone, @next is the longest-standing member left */
+/** kecho_lease_elect() - the contact is gone, @next is the longest-standing member left; if another, it is to be told: it may not know */
 bool kecho_lease_elect(struct kecho_lease *l, u64 self, u64 next);
 /** kecho_lease_tick() - renews, or raises the epoch. @due: lowered to when it wants the next */
 bool kecho_lease_tick(struct kecho_group *g, struct kecho_lease *l, u64 now, u64 *due);

@@ -112,7 +112,7 @@ void kecho_registry_walk(struct kecho_registry *r, const char *name, u64 now,
 }
 
 /* One page of a listing. */
-struct page {
+struct listing_page {
 	struct kecho_link *link;
 	struct kecho_enc e;
 	u32 request;
@@ -122,7 +122,7 @@ struct page {
 #define PAGE_BYTES 16384
 #define PAGE_HEAD 7	/* u32 request, u8 more, u16 count */
 
-static void page_start(struct page *p)
+static void page_start(struct listing_page *p)
 {
 	kecho_enc_start(&p->e, PAGE_BYTES, GFP_KERNEL);
 	kecho_enc_u32(&p->e, p->request);
@@ -131,7 +131,7 @@ static void page_start(struct page *p)
 	p->count = 0;
 }
 
-static void page_send(struct page *p, bool more)
+static void page_send(struct listing_page *p, bool more)
 {
 	struct kecho_msg *msg = kecho_enc_finish(&p->e);
 	__le16 count = cpu_to_le16(p->count);
@@ -145,7 +145,7 @@ static void page_send(struct page *p, bool more)
 
 static void page_add(void *arg, const char *name, const struct kecho_holding *h)
 {
-	struct page *p = arg;
+	struct listing_page *p = arg;
 
 	if (!p->e.err && p->e.msg->len + 1 + KECHO_NAME_MAX + 16 + sizeof(h->addr) > PAGE_BYTES) {
 		page_send(p, true);
@@ -164,7 +164,7 @@ int kecho_registry_record(struct kecho_registry *r, struct kecho_link *link, u8 
 	struct kecho_holding h = { 0 };
 	struct kecho_enc e;
 	struct kecho_dec d;
-	struct page page;
+	struct listing_page page;
 	int err = 0;
 
 	mutex_lock(&r->cm->lock);
@@ -172,7 +172,7 @@ int kecho_registry_record(struct kecho_registry *r, struct kecho_link *link, u8 
 	switch (type) {
 	case KECHO_REGISTER:
 		kecho_dec_name(&d, name, false);
-		h.epoch = kecho_dec_u64(&d);
+		h.epoch = kecho_dec_count(&d);
 		h.contact = link->peer_id;
 		h.addr = link->addr;
 		if (d.bad)

@@ -149,3 +149,29 @@ accounted()
 		wait_until '(($(wc -l <"$K/seen") >= i))'
 	done
 }
+
+@test "block between nodes whose default queues differ" {
+	net_up 2
+	node_up 1 queue=4
+	node_up 2 peer=10.77.0.1
+	join web 1 2
+	setting web kecho.overflow=block 1 2
+	[[ $(grep kecho.queue "$K/h2/web/attrs") == kecho.queue=4 ]]
+	listen web 1 2
+	background seq 200 >"$K/h1/web/events"
+	heard 2 200 10
+	cmp <(seq 200) "$K/out.2"
+}
+
+@test "a node that is stopped first sends what it has published" {
+	HEARTBEAT=$((1000 * KECHO_SLOW)) cluster_up 2
+	join web 1 2
+	listen web 1 2
+	kill -STOP "$(node_pid 2)"
+	for i in {1..800}; do printf '%01000d\n' "$i"; done >"$K/in"
+	cat "$K/in" >"$K/h1/web/events"
+	background bash -c "sleep 0.4; kill -CONT $(node_pid 2)"
+	node_stop 1
+	heard 2 800 10
+	cmp "$K/in" "$K/out.2"
+}

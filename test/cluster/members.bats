@@ -195,3 +195,37 @@ load cluster
 	heard 2 4
 	cmp <(seq 3 6) "$K/out.2"
 }
+
+@test "nodes that listen on every address find each other" {
+	net_up 3
+	node_up 1 listen=0.0.0.0
+	node_up 2 'listen=*,peer=10.77.0.1'
+	node_up 3 listen=0.0.0.0,peer=10.77.0.2
+	join web 1 2 3
+	flows web 1 2 3
+	flows web 3 1 2
+	[[ $(member "$K/h3/web" h1 addr) == 10.77.0.1:7325 ]]
+}
+
+@test "the same list of peers on all hosts: a node that is told of itself calls itself once" {
+	local h before
+	net_up 2
+	for h in 1 2; do node_up "$h" peer=10.77.0.1,peer=10.77.0.2; done
+	join web 1 2
+	flows web 1 2
+	wait_until '! grep -q state=connecting "$K/h1/.node/peers" "$K/h2/.node/peers"'
+	before=$(counter 1 connects)
+	sleep 1
+	[[ $(counter 1 connects) == "$before" ]]
+}
+
+@test "2,000 channels on one node do not keep another from linking" {
+	net_up 2
+	node_up 1 ''
+	(cd "$K/h1" && seq -f c%g 2000 | xargs mkdir)
+	node_up 2 peer=10.77.0.1
+	wait_until '[[ $(field state <"$K/h2/.node/peers") == up ]]'
+	mkdir "$K/h2/c2000"
+	flows c2000 1 2
+	[[ $(counter 1 resets) == 0 ]]
+}

@@ -173,3 +173,25 @@ wrong()
 	echo x >"$D/events"
 	not gone "$(daemon)"
 }
+
+@test "SIGHUP changes nothing" {
+	start
+	subscribe "$D" 1 "$T/out"
+	kill -HUP "$(daemon)"
+	echo after >"$D/events"
+	wait_until 'grep -qx after "$T/out"'
+	stop
+}
+
+@test "Type=notify: READY=1 once the mount works" {
+	local sock=$T/notify
+	background timeout 20 "$KECHO_PYTHON" -c 'import os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+print(s.recv(64).decode(), os.path.exists(sys.argv[2] + "/.node/stats"))' "$sock" "$KECHO_DIR" >"$T/ready"
+	wait_until '[[ -S $T/notify ]]'
+	NOTIFY_SOCKET=$sock start
+	wait_until '[[ -s $T/ready ]]'
+	[[ $(<"$T/ready") == 'READY=1 True' ]]
+	stop
+}

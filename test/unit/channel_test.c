@@ -346,6 +346,14 @@ static void publish_n(int from, int to)
 	}
 }
 
+static void arrive(struct kecho_msg *msg)
+{
+	spin_lock_bh(&ch->lock);
+	channel_deliver(ch, msg);
+	spin_unlock_bh(&ch->lock);
+	kecho_msg_put(msg);
+}
+
 static void drop_oldest(void **state)
 {
 	struct kecho_sink *s = open_sink(""), *fast = open_sink("");
@@ -551,6 +559,30 @@ static void user_bound(void **state)
 		assert_null(node.users[i].first);
 }
 
+/* With block it is for the publishers to wait; what comes from one that does not is bounded all the same. */
+static void block_overrun(void **state)
+{
+	struct kecho_sink *s = open_sink(""), *other;
+	struct kecho_msg *msg = event("", "x", KECHO_EVENT_MAX - 100);
+	int i;
+
+	assert_int_equal(set("kecho.queue=1\nkecho.overflow=block"), 0);
+	for (i = 0; i < 40; i++)
+		arrive(kecho_msg_get(msg));
+	assert_int_equal(s->count, 32);
+	assert_int_equal(s->lost, 8);
+	assert_int_equal(ch->lost, 8);
+	assert_true(atomic64_read(&s->user->bytes) <= 2ll * KECHO_USER_BYTES);
+	/* Nor is there room for the first event of another sink of that user. */
+	other = open_sink("");
+	arrive(kecho_msg_get(msg));
+	assert_true(s->lost == 9 && s->count == 32 && other->lost == 1 && !other->count);
+	kecho_sink_close(other, 0);
+	kecho_sink_close(s, 0);
+	assert_int_equal(refcount_read(&msg->ref), 1);
+	kecho_msg_put(msg);
+}
+
 static void by_priority(void **state)
 {
 	struct kecho_sink *s = open_sink("");
@@ -576,6 +608,16 @@ static void by_priority(void **state)
 	publish_prio("k0", 0, 0, 11);
 	publish_prio("l7", 7, 0, 12);
 	assert_queued(s, "k0 l7 ");
+	/* A full queue keeps the most urgent, of one urgency the oldest. */
+	assert_int_equal(set("kecho.order=priority\nkecho.queue=3"), 0);
+	publish_prio("m2", 2, 0, 13);
+	publish_prio("n7", 7, 0, 14);
+	publish_prio("o5", 5, 0, 15);
+	publish_prio("p5", 5, 0, 16);
+	publish_prio("q5", 5, 0, 17);
+	publish_prio("r0", 0, 0, 18);
+	assert_int_equal(s->lost, 3);
+	assert_queued(s, "n7 o5 p5 ");
 	kecho_sink_close(s, 0);
 }
 
@@ -677,14 +719,6 @@ static struct kecho_msg *foreign(const char *payload, u64 origin, u64 seq, u64 t
 	kecho_event(msg)->seq = cpu_to_le64(seq);
 	kecho_event(msg)->time_ns = cpu_to_le64(time_ns);
 	return msg;
-}
-
-static void arrive(struct kecho_msg *msg)
-{
-	spin_lock_bh(&ch->lock);
-	channel_deliver(ch, msg);
-	spin_unlock_bh(&ch->lock);
-	kecho_msg_put(msg);
 }
 
 static void retained_from_members(void **state)
@@ -1193,18 +1227,23 @@ static void assert_attrs(const char *want)
 	assert_text(&t, want);
 }
 
+#define QUEUE_MAX 262144
+#define STR2(x) #x
+#define STR(x) STR2(x)
+_Static_assert(QUEUE_MAX == KECHO_QUEUE_MAX, "as in limits.h");
+
 static void settings(void **state)
 {
 	static const char * const good[] = {
 		"kecho.overflow=drop-oldest", "kecho.overflow=drop-newest", "kecho.overflow=block", "kecho.overflow=\"block\"",
 		"kecho.order=fifo", "kecho.order=priority", "kecho.order=deadline", "kecho.transport=tcp", "kecho.queue=1",
-		"kecho.queue=1048576", "kecho.retain=0", "kecho.retain=1024", "kecho.queue=5\nkecho.retain=5\nx=5", "kecho.queue=",
+		"kecho.queue=" STR(QUEUE_MAX), "kecho.retain=0", "kecho.retain=1024", "kecho.queue=5\nkecho.retain=5\nx=5", "kecho.queue=",
 		"kecho.queue=7\nkecho.queue=", "",
 	};
 	static const char * const bad[] = {
 		"kecho.overflow=drop", "kecho.overflow=Block", "kecho.overflow=1", "kecho.overflow=\"\"", "kecho.order=lifo",
 		"kecho.order=fif", "kecho.order=fifoo", "kecho.transport=rudp", "kecho.transport=x", "kecho.queue=0", "kecho.queue=-1",
-		"kecho.queue=1048577", "kecho.queue=1.0", "kecho.queue=\"5\"", "kecho.queue=x", "kecho.queue=9223372036854775807",
+		"kecho.queue=" STR(QUEUE_MAX) "0", "kecho.queue=1.0", "kecho.queue=\"5\"", "kecho.queue=x", "kecho.queue=9223372036854775807",
 		"kecho.retain=-1", "kecho.retain=1025", "kecho.unknown=1", "kecho.=1", "kecho.queue.x=1", "kecho.queue=5\nkecho.retain=x",
 		"x=5\nkecho.retain=x", "kecho.queue=5\nbad line", "kecho.queue", "kecho.",
 	};
@@ -1244,12 +1283,12 @@ static void settings(void **state)
 static void config(void **state)
 {
 	static const char * const bad[] = {
-		"queue=0", "queue=1048577", "queue=x", "queue=1.0", "queue=", "queue=\n", "queue", "max_event=0", "max_event=16777217",
+		"queue=0", "queue=" STR(QUEUE_MAX) "0", "queue=x", "queue=1.0", "queue=", "queue=\n", "queue", "max_event=0", "max_event=16777217",
 		"heartbeat=19", "heartbeat=60001", "lease=499", "lease=3600001", "name=x", "id=1", "listen=x", "nothing=1", "=1",
 		"queue=5\nname=x", "queue=5\nlease=", "queue=5\nheartbeat=1",
 	};
 	static const char * const good[] = {
-		"queue=1", "queue=1048576", "max_event=1", "max_event=16777216", "heartbeat=20", "heartbeat=60000", "lease=500",
+		"queue=1", "queue=" STR(QUEUE_MAX), "max_event=1", "max_event=16777216", "heartbeat=20", "heartbeat=60000", "lease=500",
 		"lease=3600000", "", "\n", "queue=5\nqueue=6",
 	};
 	struct kecho_text t = { 0 };
@@ -1326,7 +1365,7 @@ static void node_files(void **state)
 	kecho_show_channels(&t, &node);
 	assert_text(&t, "name=c\tcontact=abcdef0123456789\taddr=-\tepoch=1\tjoined=1\n");
 	kecho_show_stats(&t, &node);
-	assert_text(&t, "channels=1\nlinks=0\npublished=3\nsent=0\nreceived=0\ndelivered=3\nunsent=0\nlost=2\nlost_sink=2\nlost_link=0\n"
+	assert_text(&t, "channels=1\nlinks=0\npublished=3\nsent=0\nreceived=0\ndelivered=3\nunsent=0\nunretained=0\nlost=2\nlost_sink=2\nlost_link=0\n"
 		    "lost_unacked=0\nconnects=0\naccepts=0\nrefused=0\nresumes=0\nresets=0\ntimeouts=0\nprotocol_errors=0\n"
 		    "tx_records=0\ntx_bytes=0\nrx_records=0\nrx_bytes=0\n");
 	kecho_sink_close(s, 0);
@@ -1657,8 +1696,9 @@ static void threads_leave(void **state)
 
 	assert_int_equal(set("kecho.retain=4"), 0);
 	publishers_done = false;
+	readers[0].sink = open_sink("");
+	readers[1].sink = open_sink("");
 	for (i = 0; i < 2; i++) {
-		readers[i].sink = open_sink("");
 		pthread_create(&readers[i].thread, NULL, read_all, &readers[i]);
 		pthread_create(&pub[i], NULL, publisher, (void *)(uintptr_t)i);
 	}
@@ -1683,7 +1723,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(names), T(join_and_leave), T(publish_to_sinks), T(sizes), T(types), T(drop_oldest), T(drop_newest), T(ring_wraps),
-		T(block), T(byte_bounds), T(user_bound), T(by_priority), T(by_deadline), T(retained), T(retained_bytes),
+		T(block), T(byte_bounds), T(user_bound), T(block_overrun), T(by_priority), T(by_deadline), T(retained), T(retained_bytes),
 		T(retained_from_members), T(malformed_events), T(text_cuts), T(long_lines), T(write_resumes), T(packets), T(frames),
 		T(malformed_frames), T(mode_changes), T(settings), T(config), T(members_file), T(node_files), T(filter),
 		T(without_memory), T(threads_drop_oldest), T(threads_drop_newest), T(threads_block), T(threads_block_one),

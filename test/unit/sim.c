@@ -35,7 +35,7 @@ u32 sim_runs(u32 def)
 static bool tracing;
 
 /* KECHO_TRACE=1: what happens, for looking at one seed. */
-__printf(1, 2) static void trace(const char *fmt, ...)
+void sim_trace(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -95,7 +95,7 @@ static void op_dial(struct kecho_cm *cm, struct kecho_link *link)
 
 	d->n = cm_host(cm);
 	d->n->dials++;
-	trace("%d dials %s", d->n->i, link->host ? link->host : link->name);
+	sim_trace("%d dials %s", d->n->i, link->host ? link->host : link->name);
 	d->link = kecho_link_get(link);
 	d->since = sim.now;
 	d->at = sim.now + latency();
@@ -124,7 +124,7 @@ static void end_bury(struct sim_end *e, bool silent)
 
 static void op_close(struct kecho_conn *conn)
 {
-	trace("%d: closes %p with %d", conn_end(conn)->n->i, (void *)conn_end(conn), conn_end(conn)->from);
+	sim_trace("%d: closes %p with %d", conn_end(conn)->n->i, (void *)conn_end(conn), conn_end(conn)->from);
 	end_bury(conn_end(conn), false);
 }
 
@@ -208,7 +208,7 @@ static void end_broken(struct sim_end *e, bool silent)
 
 	if (e->dead)
 		return;
-	trace("%d: connection %p with %d broken", e->n->i, (void *)e, e->from);
+	sim_trace("%d: connection %p with %d broken", e->n->i, (void *)e, e->from);
 	e->link = NULL;
 	if (link)
 		kecho_cm_dial_failed(link, sim.now);
@@ -309,7 +309,7 @@ static bool end_take(struct sim_end *e, const u8 *p, size_t len)
 		len -= n;
 		if (e->msg_have == e->msg->len) {
 			msg = e->msg;
-			trace("%d: %p from %d: type %u seq %llu ack %llu len %u", e->n->i, (void *)e, e->from, e->rec.type,
+			sim_trace("%d: %p from %d: type %u seq %llu ack %llu len %u", e->n->i, (void *)e, e->from, e->rec.type,
 			      (unsigned long long)le64_to_cpu(e->rec.seq), (unsigned long long)le64_to_cpu(e->rec.ack), msg->len);
 			e->msg = NULL;
 			e->rec_have = 0;
@@ -403,7 +403,7 @@ static void dial_step(struct dial *d)
 		a = end_new(from, i, sim.cut_next[0]);
 		b = end_new(to, from->i, sim.cut_next[1]);
 		sim.cut_next[0] = sim.cut_next[1] = -1;
-		trace("%d calls %d: %p to %p", from->i, i, (void *)a, (void *)b);
+		sim_trace("%d calls %d: %p to %p", from->i, i, (void *)a, (void *)b);
 		a->peer = b;
 		b->peer = a;
 		a->link = link;		/* the core keeps it: it counts as dialing */
@@ -452,6 +452,8 @@ struct sim_node *sim_raw_start(int i, u64 id, const struct kecho_cm_user *user)
 	sim_addr(i, &n->node.cm.listen);
 	return n;
 }
+
+static void sim_flush(void);
 
 static void sim_sweep(void)
 {
@@ -675,17 +677,39 @@ u32 sim_die(int a, int b)
 	return n;
 }
 
+void sim_heal(void)
+{
+	struct sim_end *e;
+
+	memset(sim.blocked, 0, sizeof(sim.blocked));
+	sim.no_reset = false;
+	sim.cut_next[0] = sim.cut_next[1] = -1;
+	list_for_each_entry(e, &sim.ends, node)
+		e->cut_after = -1;
+}
+
 void sim_block(int a, int b, bool blocked)
 {
 	sim.blocked[a][b] = sim.blocked[b][a] = blocked;
 }
 
+void sim_stranger(int i)
+{
+	struct sim_end *e = end_new(&sim.n[i], SIM_STRANGER, -1);
+
+	sim.no_reset = true;
+	check(!kecho_cm_accepted(&sim.n[i].node.cm, &e->conn, sim.now));
+	sim_flush();
+}
+
 bool sim_inject(int i, int from, const void *p, size_t len)
 {
-	struct sim_end *e = end_between(i, from);
+	struct sim_end *e, *last = NULL;
 
-	if (!e)
-		return false;
-	end_put(e, p, len);
-	return true;
+	list_for_each_entry(e, &sim.ends, node)
+		if (e->n->i == i && e->from == from && !e->dead)
+			last = e;
+	if (last)
+		end_put(last, p, len);
+	return last;
 }

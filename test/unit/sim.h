@@ -132,10 +132,17 @@ u32 sim_cut(int a, int b);
 /** sim_die() - node @a's ends of its connections with @b die, and @b is not told */
 u32 sim_die(int a, int b);
 void sim_block(int a, int b, bool blocked);	/* both directions */
+/** sim_heal() - nothing is blocked or about to be cut */
+void sim_heal(void);
 u32 sim_conns(int a, int b);
+/** sim_stranger() - a connection to @i from SIM_STRANGER, who says what sim_inject() says and hears nothing */
+#define SIM_STRANGER (SIM_NODES - 1)
+void sim_stranger(int i);
 /** sim_inject() - bytes as if the other side had sent them, on @i's connection with @from */
 bool sim_inject(int i, int from, const void *p, size_t len);
 
+/** sim_trace() - a line for KECHO_TRACE */
+void sim_trace(const char *fmt, ...) __printf(1, 2);
 void sim_failed(const char *what, const char *file, int line) __attribute__((noreturn));
 #define check(x) do { if (!(x)) sim_failed(#x, __FILE__, __LINE__); } while (0)
 #endif

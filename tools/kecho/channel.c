@@ -22,11 +22,19 @@ static const struct column channel_columns[] = {
 	{ 0 }
 };
 
-static int members_of(const char *channel)
+/* null: this user may not see them, or the channel has just been left. */
+static json_t *members_of(const char *channel)
 {
-	int fd = open_file(channel, "members", O_RDONLY), n = count_members(fd);
+	char path[NAME_MAX + sizeof("/members")];
+	json_t *n = json_null();
+	int fd;
 
-	close(fd);
+	snprintf(path, sizeof(path), "%s/members", channel);
+	fd = openat(node_fd(), path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = json_integer(count_members(fd));
+		close(fd);
+	}
 	return n;
 }
 
@@ -79,7 +87,7 @@ static json_t *channels(void)
 			json_object_set_new(by, entry->d_name, row);
 		}
 		json_object_set_new(row, "joined", json_true());
-		json_object_set_new(row, "members", json_integer(members_of(entry->d_name)));
+		json_object_set_new(row, "members", members_of(entry->d_name));
 	}
 	closedir(dir);
 
@@ -91,17 +99,11 @@ static json_t *channels(void)
 int cmd_ls(int argc, char **argv)
 {
 	struct simple_args args;
-	json_t *rows;
 
 	parse_simple(&args, argc, argv, json_option, "",
 		     "List the channels: those that this node is on and those that the registry knows.",
 		     0, 0);
-	rows = channels();
-	if (args.json)
-		print_json(rows);
-	else
-		print_table(rows, channel_columns);
-	json_decref(rows);
+	show(channels(), channel_columns, args.json);
 	return EXIT_SUCCESS;
 }
 

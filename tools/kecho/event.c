@@ -83,31 +83,22 @@ static json_t *base64_json(const char *data, size_t len)
 void print_event_json(const struct event *event)
 {
 	const struct kecho_frame *f = event->frame;
-	json_t *out = json_object(), *payload;
+	json_t *out, *payload = json_stringn(event->payload, event->payload_len);
 	char time[64], id[17];
 
 	format_time(time, sizeof(time), f->time_ns);
 	snprintf(id, sizeof(id), "%016" PRIx64, (uint64_t)f->publisher);
-
-	json_object_set_new(out, "channel", json_string(event->channel));
-	json_object_set_new(out, "seq", json_integer(f->seq));
-	json_object_set_new(out, "time", json_string(time));
-	json_object_set_new(out, "time_ns", json_integer(f->time_ns));
-	json_object_set_new(out, "publisher", json_string(id));
-	json_object_set_new(out, "type",
-			    f->type_len ? json_text(event->type, f->type_len) : json_null());
-	json_object_set_new(out, "prio", json_integer(f->prio));
-	json_object_set_new(out, "deadline_us", json_integer(f->deadline_us));
-	json_object_set_new(out, "lost", json_integer(f->lost));
-	json_object_set_new(out, "retained", json_boolean(f->flags & KECHO_FRAME_RETAINED));
-	json_object_set_new(out, "local", json_boolean(f->flags & KECHO_FRAME_LOCAL));
-	json_object_set_new(out, "attributes", attributes_json(event));
-	payload = json_stringn(event->payload, event->payload_len);
-	if (payload)
-		json_object_set_new(out, "payload", payload);
-	else
-		json_object_set_new(out, "payload_base64",
-				    base64_json(event->payload, event->payload_len));
+	out = json_pack("{ss sI ss sI ss so si sI sI sb sb so so}", "channel", event->channel,
+			"seq", (json_int_t)f->seq, "time", time, "time_ns", (json_int_t)f->time_ns,
+			"publisher", id,
+			"type", f->type_len ? json_text(event->type, f->type_len) : json_null(),
+			"prio", f->prio, "deadline_us", (json_int_t)f->deadline_us,
+			"lost", (json_int_t)f->lost, "retained", f->flags & KECHO_FRAME_RETAINED,
+			"local", f->flags & KECHO_FRAME_LOCAL, "attributes", attributes_json(event),
+			payload ? "payload" : "payload_base64",
+			payload ?: base64_json(event->payload, event->payload_len));
+	if (!out)
+		die("out of memory");
 
 	json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	putchar('\n');

@@ -29,11 +29,21 @@ int node_fd(void)
 	fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0 && !faccessat(fd, ".node", F_OK, 0))
 		return fd;
-	if (errno == ENOTCONN)
-		die("the node at %s has died: `kecho down %s`, then `kecho up %s`", dir, dir, dir);
 	if (errno == EACCES)
 		die("%s: permission denied: its owner can chmod it", dir);
-	die("no node runs at %s: start one with `kecho up`, or set KECHO_DIR to its mount", dir);
+	if (errno != ENOTCONN)
+		die("no node runs at %s: start one with `kecho up`, or set KECHO_DIR to its mount",
+		    dir);
+	die_node(dir);
+}
+
+/* @what has failed with errno, perhaps because its node is there no more. */
+void die_node(const char *what)
+{
+	if (errno == ENOTCONN || errno == ENODEV || errno == ECONNABORTED)
+		die("the node at %s has died or was stopped: `kecho up` starts it again",
+		    node_dir());
+	die("%s: %m", what);
 }
 
 static _Noreturn void die_file(const char *channel, const char *file)
@@ -42,14 +52,15 @@ static _Noreturn void die_file(const char *channel, const char *file)
 	case ENOENT:
 		if (channel[0] == '.')
 			break;
-		die("no channel %s here: `kecho ls` shows the channels, `kecho join %s` "
-		    "(or mkdir %s/%s) joins or creates it", channel, channel, node_dir(), channel);
+		die("no %s %s here: `kecho ls` shows the channels, `kecho join %s` (or mkdir %s/%s) "
+		    "%s it", strchr(channel, '/') ? "type" : "channel", channel, channel,
+		    node_dir(), channel, strchr(channel, '/') ? "declares" : "joins or creates");
 	case EACCES:
 	case EPERM:
 		die("%s/%s/%s: permission denied: `ls -l` shows who may; its owner or root can "
 		    "chmod it", node_dir(), channel, file);
 	}
-	die("%s/%s/%s: %m", node_dir(), channel, file);
+	die_node(file);
 }
 
 int open_file(const char *channel, const char *file, int flags)
@@ -95,7 +106,7 @@ char *read_all(int fd, const char *name, size_t *len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			die("%s: %m", name);
+			die_node(name);
 		if (n == 0)
 			break;
 		used += n;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #ifndef KECHO_VERSION
 #define KECHO_VERSION	"0.1.0"
@@ -38,8 +39,8 @@ int cmd_filter(int argc, char **argv);
 
 /* main.c: messages */
 void warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void die_timeout(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+#define die_with(status, ...)	(warning(__VA_ARGS__), exit(status))
+#define die(...)		die_with(EXIT_FAILURE, __VA_ARGS__)
 
 /* options.c: the command line */
 struct simple_args {
@@ -56,6 +57,7 @@ long parse_number(struct argp_state *state, const char *what, const char *arg, l
 int64_t parse_seconds(struct argp_state *state, const char *arg);
 bool name_valid(const char *name);
 bool assignment_valid(const char *arg);
+char *concat(const char *prefix, char **args, int n, char behind);
 void check_channel(const char *name);
 
 /* Deadlines are CLOCK_MONOTONIC milliseconds; negative: none. */
@@ -65,6 +67,7 @@ int remaining_ms(int64_t deadline);
 /* file.c: the mount and its files; paths are relative to the mount */
 const char *node_dir(void);
 int node_fd(void);
+_Noreturn void die_node(const char *what);
 int open_file(const char *channel, const char *file, int flags);
 int open_events(const char *channel, const char *type, int flags);
 char *read_all(int fd, const char *name, size_t *len);
@@ -92,8 +95,9 @@ json_t *attr_json(const char *value);
 json_t *parse_line(char *line, const struct column *columns, bool typed);
 json_t *parse_lines(char *text, const struct column *columns, bool typed);
 json_t *parse_pairs(char *text, bool typed);
-void print_json(const json_t *value);
-void print_table(const json_t *rows, const struct column *columns);
-void print_pairs(const json_t *pairs);
+/* These print and free. */
+void show(json_t *rows, const struct column *columns, bool json);
+void show_both(json_t *rows, const struct column *columns, json_t *more,
+	       const struct column *more_columns, bool only_more);
 
 #endif /* TOOLS_KECHO_H */

@@ -2,6 +2,7 @@
 /* kecho: the command line of KECho. It works through the files of the mount alone. */
 #include "kecho.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,41 +32,18 @@ static const struct command {
 	{ "version", "", "print the version", cmd_version },
 };
 
-static void message(const char *fmt, va_list args)
-{
-	fflush(stdout);
-	fputs("kecho: ", stderr);
-	vfprintf(stderr, fmt, args);
-	fputc('\n', stderr);
-}
-
 void warning(const char *fmt, ...)
 {
+	int err = errno;
 	va_list args;
 
+	fflush(stdout);
+	fputs("kecho: ", stderr);
+	errno = err;	/* of %m */
 	va_start(args, fmt);
-	message(fmt, args);
+	vfprintf(stderr, fmt, args);
 	va_end(args);
-}
-
-void die(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	message(fmt, args);
-	va_end(args);
-	exit(EXIT_FAILURE);
-}
-
-void die_timeout(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	message(fmt, args);
-	va_end(args);
-	exit(EXIT_TIMEOUT);
+	fputc('\n', stderr);
 }
 
 static void usage(FILE *to)

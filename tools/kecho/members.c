@@ -75,16 +75,9 @@ int cmd_members(int argc, char **argv)
 
 	if (args.json) {
 		json_object_set(json_array_get(members, 0), "local_sinks", sinks);
-		print_json(args.only ? sinks : members);
+		show(args.only ? sinks : members, NULL, true);
 	} else {
-		if (!args.only)
-			print_table(members, member_columns);
-		if (!args.only && isatty(STDOUT_FILENO) && json_array_size(sinks))
-			putchar('\n');
-		if (args.only || (isatty(STDOUT_FILENO) && json_array_size(sinks)))
-			print_table(sinks, sink_columns);
+		show_both(members, member_columns, sinks, sink_columns, args.only);
 	}
-	json_decref(members);
-	json_decref(sinks);
 	return EXIT_SUCCESS;
 }

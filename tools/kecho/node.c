@@ -217,8 +217,8 @@ int cmd_down(int argc, char **argv)
 	daemon.fd = open_daemon(mount);
 	unmount(mount);
 	if (daemon.fd >= 0 && !poll(&daemon, 1, DOWN_TIMEOUT_MS))
-		die_timeout("%s is unmounted, but its kechofsd has not ended after %d s: kill it",
-			    mount, DOWN_TIMEOUT_MS / 1000);
+		die_with(EXIT_TIMEOUT, "%s is unmounted, but its kechofsd has not ended after %d s: "
+			 "kill it", mount, DOWN_TIMEOUT_MS / 1000);
 	if (daemon.fd >= 0)
 		close(daemon.fd);
 	free(mount);
@@ -250,7 +250,7 @@ static const struct argp_option stat_options[] = {
 int cmd_stat(int argc, char **argv)
 {
 	struct simple_args args;
-	json_t *stats, *peers, *both;
+	json_t *stats, *peers;
 	char *text;
 
 	parse_simple(&args, argc, argv, stat_options, "",
@@ -264,18 +264,10 @@ int cmd_stat(int argc, char **argv)
 	free(text);
 
 	if (args.json) {
-		both = json_pack("{sO sO}", "stats", stats, "peers", peers);
-		print_json(args.only ? peers : both);
-		json_decref(both);
+		show(args.only ? peers : json_pack("{so so}", "stats", stats, "peers", peers), NULL,
+		     true);
 	} else {
-		if (!args.only)
-			print_pairs(stats);
-		if (!args.only && isatty(STDOUT_FILENO) && json_array_size(peers))
-			putchar('\n');
-		if (args.only || (isatty(STDOUT_FILENO) && json_array_size(peers)))
-			print_table(peers, peer_columns);
+		show_both(stats, NULL, peers, peer_columns, args.only);
 	}
-	json_decref(stats);
-	json_decref(peers);
 	return EXIT_SUCCESS;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +16,7 @@ const struct argp_option json_option[] = {
 
 struct simple_state {
 	struct simple_args *out;
+	const char *args_doc;
 	int min, max;
 };
 
@@ -37,7 +39,8 @@ static error_t parse_simple_opt(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (s->out->nargs < s->min)
-			argp_error(state, "too few arguments");
+			argp_error(state, "too few arguments: it takes %s",
+				   s->args_doc);
 		if (s->out->nargs > s->max)
 			argp_error(state, "too many arguments");
 		return 0;
@@ -50,7 +53,7 @@ void parse_simple(struct simple_args *out, int argc, char **argv, const struct a
 		  const char *args_doc, const char *doc, int min, int max)
 {
 	const struct argp argp = { options, parse_simple_opt, args_doc, doc, NULL, NULL, NULL };
-	struct simple_state state = { out, min, max };
+	struct simple_state state = { out, args_doc, min, max };
 
 	memset(out, 0, sizeof(*out));
 	argp_parse(&argp, argc, argv, 0, NULL, &state);
@@ -96,11 +99,27 @@ bool assignment_valid(const char *arg)
 
 void check_channel(const char *name)
 {
-	if (name_valid(name))
-		return;
-	warning("'%s' is no name of a channel or a type: 1 to 64 of A-Z a-z 0-9 . _ -, "
-		"not starting with a dot", name);
-	exit(EXIT_USAGE);
+	if (!name_valid(name))
+		die_with(EXIT_USAGE, "'%s' is no name of a channel or a type: 1 to 64 of "
+			 "A-Z a-z 0-9 . _ -, not starting with a dot", name);
+}
+
+/* @prefix, and each of @args with @behind. The result is the caller's. */
+char *concat(const char *prefix, char **args, int n, char behind)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	int i;
+
+	if (!out)
+		die("%m");
+	fputs(prefix, out);
+	for (i = 0; i < n; i++)
+		fprintf(out, "%s%c", args[i], behind);
+	if (fclose(out))
+		die("%m");
+	return text;
 }
 
 static int64_t now_ms(void)

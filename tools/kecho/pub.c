@@ -12,6 +12,9 @@
 #include <unistd.h>
 #include <linux/kecho.h>
 
+#define PRIO_MAX	7
+#define RETRY_MS	5
+
 enum {
 	OPT_WAIT_MEMBERS = 256,
 	OPT_TIMEOUT,
@@ -31,6 +34,7 @@ struct pub {
 	long members;
 	int64_t timeout_ms;
 	int fd;
+	long published;
 };
 
 static const struct argp_option pub_options[] = {
@@ -38,7 +42,7 @@ static const struct argp_option pub_options[] = {
 	{ "file", 'f', "FILE", 0, "the bytes of FILE (-: standard input) are one event", 0 },
 	{ "attr", 'a', "NAME=VALUE", 0, "an attribute of the events; may be repeated", 0 },
 	{ "type", 't', "TYPE", 0, "the type of the events", 0 },
-	{ "prio", 'p', "N", 0, "the priority of the events, 0 to 255", 0 },
+	{ "prio", 'p', "N", 0, "the priority of the events, 0 to 7; 7 goes first", 0 },
 	{ "wait-members", OPT_WAIT_MEMBERS, "N", 0,
 	  "first wait until the channel has N members, this node included", 0 },
 	{ "timeout", OPT_TIMEOUT, "SECONDS", 0,
@@ -54,7 +58,7 @@ static void check_options(struct pub *p, struct argp_state *state)
 		argp_error(state, "MESSAGE, -l and -f exclude each other");
 	fclose(p->attrs_stream);
 	if (p->attrs_len > UINT16_MAX)
-		argp_error(state, "the attributes are longer than %d bytes", UINT16_MAX);
+		argp_error(state, "the attributes are too many");
 }
 
 static error_t parse_pub_opt(int key, char *arg, struct argp_state *state)
@@ -78,7 +82,7 @@ static error_t parse_pub_opt(int key, char *arg, struct argp_state *state)
 		p->type = arg;
 		return 0;
 	case 'p':
-		p->prio = parse_number(state, "--prio", arg, 0, UINT8_MAX);
+		p->prio = parse_number(state, "--prio", arg, 0, PRIO_MAX);
 		return 0;
 	case OPT_WAIT_MEMBERS:
 		p->members = parse_number(state, "--wait-members", arg, 1, INT_MAX);
@@ -118,8 +122,8 @@ static void wait_for_members(const struct pub *p)
 		if (n >= p->members)
 			break;
 		if (!poll(&changed, 1, remaining_ms(deadline)))
-			die_timeout("%s has %ld of %ld members: `kecho members %s` shows them",
-				    p->channel, n, p->members, p->channel);
+			die_with(EXIT_TIMEOUT, "%s has %ld of %ld members: `kecho members %s` "
+				 "shows them", p->channel, n, p->members, p->channel);
 	}
 	close(fd);
 }
@@ -134,11 +138,31 @@ static _Noreturn void die_refused(const struct pub *p, size_t len)
 		die("the node refuses the event: are its attributes NAME=VALUE with names of 1 to "
 		    "64 of A-Z a-z 0-9 . _ -, and values of up to 255 bytes?");
 	}
-	die("cannot publish to %s: %m: `kecho stat` shows the node's state", p->channel);
+	if (errno == E2BIG)
+		die("the attributes of the event are more than 4096 bytes in all");
+	die_node(p->channel);
+}
+
+static _Noreturn void die_full(const struct pub *p)
+{
+	die_with(EXIT_TIMEOUT, "%s is full, %ld events were published: `kecho members -s %s` on each "
+		 "member shows who is slow", p->channel, p->published, p->channel);
+}
+
+static void wait_for_room(const struct pub *p, int64_t deadline)
+{
+	struct pollfd room = { .fd = p->fd, .events = POLLOUT };
+	int n;
+
+	while ((n = poll(&room, 1, remaining_ms(deadline))) < 0)
+		if (errno != EINTR)
+			die("poll: %m");
+	if (!n)
+		die_full(p);
 }
 
 /* One write, one event. Waits while the channel is full and its events may not be dropped. */
-static void publish(const struct pub *p, const char *payload, size_t len)
+static void publish(struct pub *p, const char *payload, size_t len)
 {
 	size_t type_len = p->type ? strlen(p->type) : 0;
 	struct kecho_frame frame = {
@@ -148,7 +172,6 @@ static void publish(const struct pub *p, const char *payload, size_t len)
 		.prio = p->prio,
 		.attrs_len = p->attrs_len,
 	};
-	struct pollfd room = { .fd = p->fd, .events = POLLOUT };
 	int64_t deadline = deadline_in(p->timeout_ms);
 	char *event, *end;
 	ssize_t n;
@@ -166,21 +189,29 @@ static void publish(const struct pub *p, const char *payload, size_t len)
 	end = mempcpy(end, p->attrs, p->attrs_len);
 	memcpy(end, payload, len);
 
-	while ((n = write(p->fd, event, frame.size)) < 0) {
-		if (errno == EINTR)
-			continue;
-		if (errno != EAGAIN)
+	/*
+	 * Asked before each write, too: behind another writer who blocks, a write waits inside of the
+	 * kernel, where neither O_NONBLOCK nor a signal reaches it. Less than all is written if what
+	 * the kernel sends in pieces finds no room with its last one; then nothing is published. If
+	 * there was another reason, the next write tells it. And there may be room, but none for an
+	 * event of this size or type, which poll(2) does not know of.
+	 */
+	for (;;) {
+		wait_for_room(p, deadline);
+		n = write(p->fd, event, frame.size);
+		if (n == frame.size)
+			break;
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
 			die_refused(p, len);
-		if (!poll(&room, 1, remaining_ms(deadline)))
-			die_timeout("%s is full: `kecho members %s` shows who is slow", p->channel,
-				    p->channel);
+		if (!remaining_ms(deadline))
+			die_full(p);
+		poll(NULL, 0, RETRY_MS);
 	}
-	if (n != frame.size)
-		die("%s: the node took only %zd of %u bytes", p->channel, n, frame.size);
+	p->published++;
 	free(event);
 }
 
-static void publish_lines(const struct pub *p)
+static void publish_lines(struct pub *p)
 {
 	char *line = NULL;
 	size_t size = 0;
@@ -193,7 +224,7 @@ static void publish_lines(const struct pub *p)
 	free(line);
 }
 
-static void publish_file(const struct pub *p, const char *name)
+static void publish_file(struct pub *p, const char *name)
 {
 	bool is_stdin = !strcmp(name, "-");
 	int fd = is_stdin ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);

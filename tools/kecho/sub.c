@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ struct sub {
 	bool json;
 	long count;		/* events still wanted; negative: all */
 	int64_t timeout_ms;
-	struct pollfd *files;	/* one a channel; fd < 0: gone */
+	struct pollfd *files;	/* one a channel, fd < 0: gone; then standard output */
 	uint64_t *lost;		/* of each channel, as reported so far */
 	char *buf;
 	size_t size;
@@ -178,9 +179,14 @@ static int receive(struct sub *s)
 	int i, n;
 
 	while (!all_gone(s)) {
-		n = poll(s->files, s->nchannels, remaining_ms(deadline));
+		n = poll(s->files, s->nchannels + 1, remaining_ms(deadline));
 		if (n < 0 && errno != EINTR)
 			die("poll: %m");
+		/* Nobody reads the pipe any more: do not wait for an event to see it. */
+		if (n > 0 && s->files[s->nchannels].revents & (POLLERR | POLLHUP | POLLNVAL)) {
+			raise(SIGPIPE);
+			return EXIT_FAILURE;
+		}
 		for (i = 0; n > 0 && i < s->nchannels; i++)
 			if (s->files[i].revents && drain(s, i))
 				return EXIT_SUCCESS;
@@ -196,7 +202,7 @@ int cmd_sub(int argc, char **argv)
 	int i, status;
 
 	argp_parse(&sub_argp, argc, argv, 0, NULL, &s);
-	s.files = calloc(s.nchannels, sizeof(*s.files));
+	s.files = calloc(s.nchannels + 1, sizeof(*s.files));
 	s.lost = calloc(s.nchannels, sizeof(*s.lost));
 	s.buf = malloc(s.size);
 	if (!s.files || !s.lost || !s.buf)
@@ -205,6 +211,7 @@ int cmd_sub(int argc, char **argv)
 		s.files[i].fd = open_events(s.channels[i], s.type, O_RDONLY);
 		s.files[i].events = POLLIN;
 	}
+	s.files[i].fd = STDOUT_FILENO;
 
 	status = receive(&s);
 	for (i = 0; i < s.nchannels; i++)

@@ -52,7 +52,7 @@ json_t *attr_json(const char *value)
 		return json_integer(n);
 	if (whole && value[sign + whole] == '.') {
 		places = strspn(value + sign + whole + 1, "0123456789");
-		if (places && !value[sign + whole + 1 + places])
+		if (places && places <= 9 && !value[sign + whole + 1 + places])
 			return json_real(strtod(value, NULL));
 	}
 	return json_text(value, len);
@@ -145,12 +145,6 @@ json_t *parse_pairs(char *text, bool typed)
 	return pairs;
 }
 
-void print_json(const json_t *value)
-{
-	json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-	putchar('\n');
-}
-
 /* The text of a cell, the caller's. @separator: between the pairs of a REST column. */
 static char *cell_text(const json_t *cell, char separator)
 {
@@ -211,7 +205,7 @@ static int padding(const struct column *columns, const int *widths, size_t i)
 	return columns[i].kind == NUMBER ? width : -width;
 }
 
-void print_table(const json_t *rows, const struct column *columns)
+static void print_table(const json_t *rows, const struct column *columns)
 {
 	bool terminal = isatty(STDOUT_FILENO);
 	int widths[16] = { 0 };
@@ -242,7 +236,7 @@ void print_table(const json_t *rows, const struct column *columns)
 }
 
 /* An object of strings, as lines of name and value. */
-void print_pairs(const json_t *pairs)
+static void print_pairs(const json_t *pairs)
 {
 	static const struct column columns[] = { { "name", TEXT }, { "value", TEXT }, { 0 } };
 	json_t *rows = json_array(), *value;
@@ -252,4 +246,32 @@ void print_pairs(const json_t *pairs)
 		json_array_append_new(rows, json_pack("{ss sO}", "name", name, "value", value));
 	print_table(rows, columns);
 	json_decref(rows);
+}
+
+/* @columns NULL: one object, not rows. */
+void show(json_t *rows, const struct column *columns, bool json)
+{
+	if (json) {
+		json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+		putchar('\n');
+	} else if (columns) {
+		print_table(rows, columns);
+	} else {
+		print_pairs(rows);
+	}
+	json_decref(rows);
+}
+
+/* One after the other on a terminal. In a pipe, which has no headers, only one of them. */
+void show_both(json_t *rows, const struct column *columns, json_t *more,
+	       const struct column *more_columns, bool only_more)
+{
+	bool both = isatty(STDOUT_FILENO) && json_array_size(more) && !only_more;
+
+	if (!only_more)
+		show(rows, columns, false);
+	if (both)
+		putchar('\n');
+	if (both || only_more)
+		show(more, more_columns, false);
 }

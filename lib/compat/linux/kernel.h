@@ -33,6 +33,7 @@ void kecho_printk(int level, const char *fmt, ...) __printf(2, 3);
 #endif
 #define pr_err(fmt, ...) kecho_printk(3, pr_fmt(fmt), ##__VA_ARGS__)
 #define pr_warn(fmt, ...) kecho_printk(4, pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_warn_ratelimited pr_warn
 #define pr_info(fmt, ...) kecho_printk(6, pr_fmt(fmt), ##__VA_ARGS__)
 #define pr_debug(fmt, ...) kecho_printk(7, pr_fmt(fmt), ##__VA_ARGS__)
 

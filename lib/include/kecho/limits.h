@@ -27,7 +27,7 @@
 
 /* Queues, of one sink or of one member behind a link. Both bounds hold. */
 #define KECHO_QUEUE_DEFAULT	1024
-#define KECHO_QUEUE_MAX		(1u << 20)
+#define KECHO_QUEUE_MAX		(1u << 18)
 #define KECHO_QUEUE_BYTES	(32u << 20)
 #define KECHO_RETAIN_MAX	1024
 #define KECHO_RETAIN_BYTES	(16u << 20)
@@ -37,7 +37,7 @@
 /* A link's records that the peer has not acknowledged, and its control records not yet sent. */
 #define KECHO_HISTORY_BYTES	(4u << 20)
 #define KECHO_HISTORY_RECORDS	4096
-#define KECHO_CONTROL_QUEUE	(1u << 17)
+#define KECHO_CONTROL_QUEUE	(16u << 20)	/* a JOIN for each of KECHO_CHANNELS_MAX */
 /* How much may arrive before it is acknowledged. */
 #define KECHO_ACK_RECORDS	64
 #define KECHO_ACK_BYTES		(256u << 10)
