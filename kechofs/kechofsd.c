@@ -31,6 +31,8 @@ struct options {
 	bool foreground, debug;
 	const char *args[2];
 	int nargs;
+	char *lists[64];
+	u32 nlists;
 };
 
 const char *argp_program_version = "kechofsd " KECHO_VERSION;
@@ -61,6 +63,18 @@ static bool is_mount_option(const char *key)
 	return !strncmp(key, "x-", 2);
 }
 
+static void host(struct options *o, const char *key, const char *value)
+{
+	bool peer = !strcmp(key, "peer");
+
+	if ((peer ? o->npeers : o->ngroups) == KECHO_PEERS_MAX)
+		fail("more than %u of %s=\n", KECHO_PEERS_MAX, key);
+	if (peer)
+		o->peers[o->npeers++] = value;
+	else
+		o->groups[o->ngroups++] = value;
+}
+
 static void option(struct options *o, char *key)
 {
 	char *value = strchr(key, '=');
@@ -74,14 +88,7 @@ static void option(struct options *o, char *key)
 	} else if (!strcmp(key, "listen") && value && *value) {
 		o->listen = value;
 	} else if ((!strcmp(key, "peer") || !strcmp(key, "group")) && value && *value) {
-		bool peer = key[0] == 'p';
-
-		if ((peer ? o->npeers : o->ngroups) == KECHO_PEERS_MAX)
-			fail("more than %u of %s=\n", KECHO_PEERS_MAX, key);
-		if (peer)
-			o->peers[o->npeers++] = value;
-		else
-			o->groups[o->ngroups++] = value;
+		host(o, key, value);
 	} else if (!strcmp(key, "registry") && !value) {
 		o->registry = true;
 	} else if (!strcmp(key, "insecure") && !value) {
@@ -114,11 +121,7 @@ static void options(struct options *o, char *list)
 
 	for (p = strtok_r(list, ",", &rest); p; p = strtok_r(NULL, ",", &rest)) {
 		if (last && !strchr(p, '=') && (strchr(p, ':') || strchr(p, '.'))) {
-			char *again = NULL;
-
-			if (asprintf(&again, "%s=%s", last, p) < 0)
-				fail("out of memory\n");
-			option(o, again);
+			host(o, last, p);
 			continue;
 		}
 		option(o, p);
@@ -138,11 +141,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		o->debug = true;
 		return 0;
 	case 'o':
-		/* A copy: ps shows the arguments as they were given. */
-		arg = strdup(arg);
-		if (!arg)
+		/* A copy, which stays: ps shows the arguments as they were given. */
+		if (o->nlists == ARRAY_SIZE(o->lists))
+			fail("more than %zu of -o\n", ARRAY_SIZE(o->lists));
+		o->lists[o->nlists] = strdup(arg);
+		if (!o->lists[o->nlists])
 			fail("out of memory\n");
-		options(o, arg);
+		options(o, o->lists[o->nlists++]);
 		return 0;
 	case 'h':
 		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
@@ -269,13 +274,15 @@ int main(int argc, char **argv)
 {
 	static struct fs fs;
 	struct home *h = &fs.home;
-	struct options o = { .uid = getuid(), .gid = getgid(), .mode = 0644, .queue = KECHO_QUEUE_DEFAULT,
-			     .max_event = KECHO_EVENT_DEFAULT, .heartbeat = KECHO_HEARTBEAT_MS, .lease = KECHO_LEASE_MS };
+	static struct options o = { .mode = 0644, .queue = KECHO_QUEUE_DEFAULT, .max_event = KECHO_EVENT_DEFAULT,
+				    .heartbeat = KECHO_HEARTBEAT_MS, .lease = KECHO_LEASE_MS };
 	u64 until;
 	u32 i;
 	int err;
 
 	log_open("kechofsd", true, false);
+	o.uid = getuid();
+	o.gid = getgid();
 	daemon_hostname(o.name);
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	log_open("kechofsd", o.foreground, o.debug);

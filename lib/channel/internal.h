@@ -17,7 +17,7 @@ int channel_record(struct kecho_node *node, struct kecho_link *link, u8 type, st
 void channel_announce(struct kecho_channel *ch);
 /*
  * What a JOIN is: the first; the answer, with the members; or what has become of the first, said by who learns of a member by its
- * answer: no change that was made meanwhile has reached that one.
+ * answer: no change that was made meanwhile has reached that one, and it may not know the others who answered.
  */
 enum join {
 	JOIN_FIRST,

@@ -141,7 +141,7 @@ static u32 advert_bytes(struct kecho_channel *ch)
 
 void channel_say_join(struct kecho_channel *ch, struct kecho_link *link, enum join reply)
 {
-	u32 n = reply == JOIN_ANSWER ? min_t(u32, ch->nmembers, KECHO_MEMBERS_MAX) : 0;
+	u32 n = reply != JOIN_FIRST ? min_t(u32, ch->nmembers, KECHO_MEMBERS_MAX) : 0;
 	struct kecho_member *m;
 	struct kecho_enc e;
 
@@ -522,8 +522,8 @@ static void heard_contact(struct kecho_channel *ch, u64 epoch, u64 contact)
 	struct kecho_lease *l = &ch->lease;
 	struct kecho_member *m;
 
-	/* One that is joining has claimed nothing yet that it would defend. */
-	if (!ch->joined && before == self && contact && epoch >= l->epoch) {
+	/* One that is joining has claimed nothing yet that it would defend, unless it has been elected meanwhile. */
+	if (!ch->joined && before == self && was == 1 && contact && epoch >= was) {
 		l->epoch = epoch;
 		l->contact = contact;
 	} else if (kecho_lease_hear(l, self, epoch, contact)) {
@@ -543,6 +543,7 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 	char name[KECHO_NAME_MAX + 1];
 	struct kecho_channel *ch;
 	struct kecho_member *m;
+	struct kecho_link *have;
 	struct kecho_addr addr;
 	struct retained *r;
 	struct advert advert;
@@ -565,6 +566,12 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 	settings = get_attrs(d);
 	n = kecho_dec_u16(d);
 	ch = d->bad ? NULL : channel_find(node, name);
+	/* What follows an answer that this node gave before it left and came again: the answer to its coming is on its way. */
+	if (ch && reply == JOIN_AGAIN && !member_by_id(ch, link->peer_id)) {
+		kecho_attrs_put(settings);
+		advert_free(&advert);
+		return 0;
+	}
 	if (!ch) {
 		kecho_attrs_put(settings);
 		advert_free(&advert);
@@ -604,7 +611,9 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 		if (d->bad || !id || id == node->cm.id || !addr.port || member_by_id(ch, id))
 			continue;
 		channel_await(ch, id);
-		if (!kecho_cm_find(&node->cm, id))
+		/* A link that is down may be about to be dropped. */
+		have = kecho_cm_find(&node->cm, id);
+		if (!have || have->state == KECHO_LINK_DOWN)
 			kecho_cm_call(&node->cm, NULL, &addr, now);
 	}
 	if (reply == JOIN_ANSWER && !met)

@@ -309,6 +309,370 @@ static int quiet_teardown(void **state)
 	return 0;
 }
 
+/* --- one thing at a time --- */
+
+static void server_on(void)
+{
+	node_on(SERVER, 2000, 100);
+	sim.n[SERVER].node.cm.roles = KECHO_ROLE_REGISTRY;
+}
+
+/* @n nodes that know a group server, or, without one, each other. */
+static void cluster(u64 seed, u32 n, bool server)
+{
+	u32 i, j;
+
+	begin(seed);
+	if (server)
+		server_on();
+	for (i = 0; i < n; i++)
+		node_on(i, 0, 100);
+	for (i = 0; i < n; i++) {
+		if (server)
+			sim_call(i, SERVER);
+		for (j = 0; !server && j < i; j++)
+			sim_call(i, j);
+	}
+	sim_run(SIM_S);
+}
+
+static u64 contact(int i)
+{
+	return apps[i][0].ch->lease.contact;
+}
+
+static u64 id(int i)
+{
+	return sim.n[i].node.cm.id;
+}
+
+static u32 known(void)
+{
+	return sim.n[SERVER].node.registry.count;
+}
+
+static void joining(void **state)
+{
+	int server, i;
+	u64 since;
+
+	for (server = 0; server < 2; server++) {
+		cluster(1, 5, server);
+		for (i = 0; i < 5; i++) {
+			since = sim.now;
+			join(i, 0);
+			sim_run(100 * SIM_MS);
+			/* A few times there and back, and all that are there are known by then. */
+			check(apps[i][0].joined && apps[i][0].joined_at - since < 3 * SIM_MS);
+			check(apps[i][0].ch->nmembers == (u32)i && contact(i) == id(0));
+		}
+		check_agreed(SIM_S);
+		check(apps[0][0].ch->lease.epoch == 1 && (!server || known() == 1));
+		leave(2, 0);
+		check_agreed(SIM_S);
+		finish();
+	}
+	/* Alone, it is joined when the call returns. */
+	begin(1);
+	node_on(0, 0, 100);
+	join(0, 0);
+	check(apps[0][0].joined && contact(0) == id(0));
+}
+
+/* The server names a contact that is no more. */
+static void contact_is_dead(void **state)
+{
+	u64 since;
+
+	cluster(1, 2, true);
+	join(0, 0);
+	sim_run(SIM_S);
+	sim_block(0, 1, true);
+	crash(0, true);
+	sim.no_reset = true;
+	since = sim.now;
+	join(1, 0);
+	sim_run(5 * SIM_S);
+	check(apps[1][0].joined && apps[1][0].joined_at - since <= KECHO_JOIN_MS * SIM_MS && apps[1][0].joined_at - since > SIM_S);
+	sim_run(5 * SIM_S);
+	check(contact(1) == id(1) && apps[1][0].ch->lease.epoch > 1 && known() == 1);
+}
+
+static void succession(void **state)
+{
+	int how, i;
+	u64 epoch;
+
+	for (how = 0; how < 3; how++) {
+		cluster(1 + how, 4, true);
+		for (i = 0; i < 4; i++) {
+			join(3 - i, 0);
+			sim_run(100 * SIM_MS);
+		}
+		check_agreed(SIM_S);
+		epoch = apps[0][0].ch->lease.epoch;
+		check(contact(0) == id(3));
+		if (how == 0)
+			leave(3, 0);
+		else if (how == 1)
+			goodbye(3);
+		else
+			crash(3, true);
+		check_agreed(30 * SIM_S);
+		/* Who has been here longest, and everyone knows by a higher epoch. */
+		check(contact(0) == id(2) && apps[0][0].ch->lease.epoch > epoch);
+		crash(2, true);
+		check_agreed(30 * SIM_S);
+		check(contact(0) == id(1));
+		finish();
+	}
+}
+
+/* Two halves that make the same channel, each its own contact and the same epoch. */
+static void split_heals(void **state)
+{
+	u32 i, j, run;
+
+	for (run = 0; run < 40; run++) {
+		cluster(100 + run, 4, run & 1);
+		if (run & 1)
+			sim_node_stop(SERVER, true);
+		for (i = 0; i < 2; i++)
+			for (j = 2; j < 4; j++)
+				sim_block(i, j, true);
+		sim_run((run % 4) * 3 * SIM_S);
+		join(run & 2 ? 0 : 1, 0);
+		join(run & 4 ? 3 : 2, 0);
+		sim_run(10 * SIM_S);
+		for (i = 0; i < 4; i++)
+			if (!apps[i][0].ch)
+				join(i, 0);
+		sim_run(10 * SIM_S);
+		sim_heal();
+		if (run & 1)
+			server_on();
+		check_agreed(30 * SIM_S);
+		check(!(run & 1) || known() == 1);
+		finish();
+	}
+}
+
+static void settings_and_attrs(void **state)
+{
+	struct kecho_attr a;
+	int i;
+
+	cluster(1, 3, false);
+	for (i = 0; i < 3; i++)
+		join(i, 0);
+	sim_run(SIM_S);
+	check(!kecho_channel_write_attrs(apps[1][0].ch, "load=3\n", 7, false, sim.now));
+	check(kecho_channel_write_attrs(apps[1][0].ch, "kecho.queue=3\n", 14, false, sim.now) == -EPERM);
+	set_attrs(1, 0, "kecho.queue=3\n");
+	/* Two at the same time: one wins, everywhere the same. */
+	set_attrs(0, 0, "kecho.overflow=block\n");
+	set_attrs(2, 0, "kecho.overflow=drop-newest\n");
+	open_sink(1, 0);
+	check_agreed(SIM_S);
+	check(member(0, 0, id(1))->plain == 1 && (member(0, 0, id(1))->role & KECHO_ROLE_SUBSCRIBES));
+	check(kecho_attrs_find(member(2, 0, id(1))->attrs, "load", &a) && a.num == 3);
+	close_sink(1, 0);
+	set_attrs(1, 0, "load=\n");
+	check_agreed(SIM_S);
+	check(!member(0, 0, id(1))->plain && !kecho_attrs_find(member(2, 0, id(1))->attrs, "load", &a));
+	/* A later one wins over both, and one that joins gets it. */
+	set_attrs(2, 0, "kecho.queue=77\n");
+	leave(0, 0);
+	sim_run(SIM_S);
+	join(0, 0);
+	check_agreed(SIM_S);
+	check(apps[0][0].ch->settings.queue == 77);
+}
+
+/* A sink opened while the answer to a JOIN is on its way is known all the same. */
+static void sink_while_joining(void **state)
+{
+	u32 at;
+
+	for (at = 0; at < 100; at++) {
+		begin(1);
+		node_on(0, 0, 1000);
+		node_on(1, 0, 1000);
+		sim.lat_min = sim.lat_max = 10 * SIM_MS;
+		join(0, 0);
+		sim_run(0);
+		sim_call(0, 1);
+		sim_run(SIM_S);
+		join(1, 0);
+		sim_run(at * SIM_MS / 2);
+		open_sink(1, 0);
+		sim_run(at % 7 * SIM_MS);
+		set_attrs(0, 0, "kecho.queue=9\n");
+		check_agreed(SIM_S);
+		check(publish(0, 0, 0) == 1);
+		sim_run(SIM_S);
+		check(apps[1][0].got == 1);
+		finish();
+	}
+}
+
+/* Left before the answer came, and come again: nobody keeps a member that is not there, nor are numbers mixed up. */
+static void leave_while_joining(void **state)
+{
+	u32 at;
+
+	for (at = 0; at < 60; at++) {
+		begin(1);
+		node_on(0, 0, 1000);
+		node_on(1, 0, 1000);
+		sim.lat_min = sim.lat_max = 10 * SIM_MS;
+		sim_call(0, 1);
+		sim_run(SIM_S);
+		join(0, 0);
+		sim_run(SIM_S);
+		set_attrs(0, 0, "kecho.retain=5\n");	/* so that it sends to all */
+		join(1, 0);
+		sim_run(at % 30 * SIM_MS);
+		leave(1, 0);
+		if (at >= 30) {
+			join(1, 0);
+			open_sink(1, 0);
+		}
+		for (u32 k = 0; k < 50; k++) {
+			publish(0, 0, 0);
+			sim_run(SIM_MS);
+		}
+		check_agreed(SIM_S);
+		check(apps[0][0].ch->nmembers == (at >= 30));
+		check(!atomic64_read(&sim.n[1].node.cm.stats.protocol_errors));
+		finish();
+	}
+}
+
+static void retained(void **state)
+{
+	int i;
+
+	cluster(1, 3, true);
+	join(0, 0);
+	sim_run(SIM_S);
+	set_attrs(0, 0, "kecho.retain=5\n");
+	join(1, 0);
+	sim_run(SIM_S);
+	for (i = 0; i < 10; i++) {
+		publish(i & 1, 0, 0);
+		sim_run(10 * SIM_MS);
+	}
+	join(2, 0);
+	sim_run(SIM_S);
+	check(apps[2][0].ch->nretained == 5);
+	open_sink(2, 0);
+	check(apps[2][0].retained == 5 && !apps[2][0].got);
+	publish(0, 0, 0);
+	sim_run(SIM_S);
+	check(apps[2][0].retained == 5 && apps[2][0].got == 1);
+}
+
+/* kecho.overflow=block: no more than the queue is outstanding, and all arrives. */
+static void block_credit(void **state)
+{
+	struct kecho_member *m;
+	u64 events, bytes;
+	int i, sent = 0, ret, turn;
+
+	cluster(1, 3, false);
+	for (i = 0; i < 3; i++)
+		join(i, 0);
+	sim_run(SIM_S);
+	open_sink(1, 0);
+	open_sink(2, 0);
+	set_attrs(0, 0, "kecho.overflow=block\nkecho.queue=8\n");
+	sim_run(SIM_S);
+	apps[1][0].slow = true;
+	for (turn = 0; sent < 500 && turn < 10000; turn++) {
+		while ((ret = publish(0, 0, 100)) >= 0)
+			sent++;
+		check(ret == -EAGAIN);
+		list_for_each_entry(m, &apps[0][0].ch->members, node) {
+			kecho_flow_given(&m->flow, &events, &bytes);
+			check(events - m->consumed <= 8);
+		}
+		check(apps[1][0].sink->count <= 8 && apps[2][0].sink->count <= 8);
+		check(sent - (int)apps[1][0].got <= 8);
+		apps[0][0].room = false;
+		sim_run(10 * SIM_MS);
+		if (turn % 5 == 4) {
+
+			apps[1][0].slow = false;
+			apps[1][0].ready = true;
+			sim_run(5 * SIM_MS);
+			check(apps[0][0].room);
+			apps[1][0].slow = true;
+		}
+		if (turn % 50 == 49)
+			sim_cut(0, 1);
+	}
+	apps[1][0].slow = false;
+	apps[1][0].ready = true;
+	sim_run(SIM_S);
+	check(sent >= 500 && apps[1][0].got == (u32)sent && apps[2][0].got == (u32)sent);
+	check(!apps[1][0].ch->lost && !member(1, 0, id(0))->lost && !member(0, 0, id(1))->lost);
+	/* One that goes while it is waited for is waited for no more. */
+	apps[1][0].slow = true;
+	while (publish(0, 0, 0) >= 0)
+		;
+	sim_run(SIM_S);
+	while (publish(0, 0, 0) >= 0)
+		;
+	apps[0][0].room = false;
+	crash(1, false);
+	sim_run(SIM_S);
+	check(apps[0][0].room && publish(0, 0, 0) == 1);
+}
+
+/* What is lost is counted where it should have arrived, once something arrives again. */
+static void drop_counted(void **state)
+{
+	static const char * const how[] = { "kecho.overflow=drop-oldest\nkecho.queue=16\n", "kecho.overflow=drop-newest\nkecho.queue=16\n" };
+	struct kecho_member *m;
+	int k, i, n;
+
+	for (k = 0; k < 2; k++) {
+		cluster(1, 2, false);
+		join(0, 0);
+		join(1, 0);
+		sim_run(SIM_S);
+		open_sink(1, 0);
+		set_attrs(0, 0, how[k]);
+		sim_run(SIM_S);
+		sim.sndbuf = 300;
+		sim_block(0, 1, true);
+		for (n = 0; n < 300; n++)
+			check(publish(0, 0, 50) == 1);
+		sim_run(50 * SIM_MS);
+		sim_heal();
+		for (i = 0; i < 10; i++, n++) {
+			sim_run(SIM_S);
+			publish(0, 0, 50);
+		}
+		sim_run(SIM_S);
+		m = member(1, 0, id(0));
+		check(m->lost > 200 && m->received + m->lost == (u64)n && member(0, 0, id(1))->lost == m->lost);
+		check(apps[1][0].got == m->received && !apps[1][0].ch->lost);
+		check(apps[1][0].seen[0].last == (u32)n);
+		/* A slow reader behind a fast link: the sink counts. */
+		apps[1][0].slow = true;
+		for (i = 0; i < 100; i++, n++) {
+			publish(0, 0, 0);
+			sim_run(20 * SIM_MS);
+		}
+		sim_run(SIM_S);
+		check(apps[1][0].ch->lost == 84 && apps[1][0].sink->lost == 84 && apps[1][0].sink->count == 16);
+		check(m->received + m->lost == (u64)n);
+		finish();
+	}
+}
+
 /* --- a soak --- */
 
 static bool with_server;
@@ -488,6 +852,8 @@ static void soak_run(u64 seed)
 		soak_server();
 	check_agreed(60 * SIM_S);
 	soak_traffic();
+	for (i = 0; i < n; i++)
+		check(!sim.n[i].alive || !atomic64_read(&sim.n[i].node.cm.stats.protocol_errors));
 	finish();
 }
 
@@ -504,7 +870,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_teardown(f, quiet_teardown)
-		T(soak),
+		T(joining), T(contact_is_dead), T(succession), T(split_heals), T(settings_and_attrs), T(sink_while_joining),
+		T(leave_while_joining), T(retained), T(block_credit), T(drop_counted), T(soak),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,7 @@ static void set(const char *channel, char **args, int nargs)
 int cmd_attrs(int argc, char **argv)
 {
 	struct simple_args args;
+	json_t *rows;
 	char *text;
 
 	parse_simple(&args, argc, argv, json_option, "CHANNEL [NAME=VALUE...]",
@@ -54,7 +55,9 @@ int cmd_attrs(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	text = read_file(args.args[0], "attrs");
-	show(parse_pairs(text, args.json), NULL, args.json);
+	rows = parse_pairs(text, args.json);
+	show(rows, NULL, args.json);
+	json_decref(rows);
 	free(text);
 	return EXIT_SUCCESS;
 }

@@ -99,11 +99,14 @@ static json_t *channels(void)
 int cmd_ls(int argc, char **argv)
 {
 	struct simple_args args;
+	json_t *rows;
 
 	parse_simple(&args, argc, argv, json_option, "",
 		     "List the channels: those that this node is on and those that the registry knows.",
 		     0, 0);
-	show(channels(), channel_columns, args.json);
+	rows = channels();
+	show(rows, channel_columns, args.json);
+	json_decref(rows);
 	return EXIT_SUCCESS;
 }
 

@@ -59,6 +59,7 @@ static void change(const char *channel, char **args, int nargs)
 int cmd_filter(int argc, char **argv)
 {
 	struct simple_args args;
+	json_t *rows;
 	char *text;
 
 	parse_simple(&args, argc, argv, json_option,
@@ -74,7 +75,9 @@ int cmd_filter(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	text = read_file(args.args[0], "filter");
-	show(parse_lines(text, filter_columns, args.json), filter_columns, args.json);
+	rows = parse_lines(text, filter_columns, args.json);
+	show(rows, filter_columns, args.json);
+	json_decref(rows);
 	free(text);
 	return EXIT_SUCCESS;
 }

@@ -79,5 +79,7 @@ int cmd_members(int argc, char **argv)
 	} else {
 		show_both(members, member_columns, sinks, sink_columns, args.only);
 	}
+	json_decref(members);
+	json_decref(sinks);
 	return EXIT_SUCCESS;
 }

@@ -250,7 +250,7 @@ static const struct argp_option stat_options[] = {
 int cmd_stat(int argc, char **argv)
 {
 	struct simple_args args;
-	json_t *stats, *peers;
+	json_t *stats, *peers, *both;
 	char *text;
 
 	parse_simple(&args, argc, argv, stat_options, "",
@@ -264,10 +264,13 @@ int cmd_stat(int argc, char **argv)
 	free(text);
 
 	if (args.json) {
-		show(args.only ? peers : json_pack("{so so}", "stats", stats, "peers", peers), NULL,
-		     true);
+		both = json_pack("{sO sO}", "stats", stats, "peers", peers);
+		show(args.only ? peers : both, NULL, true);
+		json_decref(both);
 	} else {
 		show_both(stats, NULL, peers, peer_columns, args.only);
 	}
+	json_decref(stats);
+	json_decref(peers);
 	return EXIT_SUCCESS;
 }

@@ -259,7 +259,6 @@ void show(json_t *rows, const struct column *columns, bool json)
 	} else {
 		print_pairs(rows);
 	}
-	json_decref(rows);
 }
 
 /* One after the other on a terminal. In a pipe, which has no headers, only one of them. */
