@@ -122,6 +122,23 @@ received()
 backend_status() { cat "$1.run/status.$(cat "$1.run/pid" 2>/dev/null)" 2>/dev/null; }
 backend_ended() { [[ -n $(backend_status "$1") ]]; }
 
+# modules_load, modules_unload: the kernel's modules, as built for it.
+KECHO_MODULES=(kecho_attr kecho_nwmon kecho_cm kecho_group kecho kechofs)
+modules_load()
+{
+	local _m
+	for _m in "${KECHO_MODULES[@]}"; do
+		[[ -d /sys/module/$_m ]] || insmod "$KECHO_BUILD/kmod/$(uname -r)/$_m.ko" || return 1
+	done
+}
+modules_unload()
+{
+	local _i
+	for ((_i = ${#KECHO_MODULES[@]} - 1; _i >= 0; _i--)); do
+		rmmod "${KECHO_MODULES[_i]}" || return 1
+	done
+}
+
 # backend_start MOUNTPOINT [OPTIONS]; the daemon's pid and log are in MOUNTPOINT.run.
 backend_start()
 {
@@ -131,6 +148,7 @@ backend_start()
 	rm -f "$_run/pid"
 	case $KECHO_BACKEND in
 	kernel)
+		modules_load || return 1
 		cat /proc/sys/kernel/tainted >"$_run/tainted"
 		mount -t kechofs ${_opts:+-o "$_opts"} kecho "$_mnt"
 		;;

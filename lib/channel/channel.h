@@ -155,6 +155,7 @@ struct kecho_described {
  * @chan: its number of the channel
  * @consumed: how many of this node's events it has said to have consumed, for kecho.overflow=block
  * @rx_consumed: how many of its events have been consumed here; @rx_told what it was told of that
+ * @welcome: it has replied to a JOIN of this stay; what it sent before was for an earlier stay of this node on the channel
  * @rx_n: number of the last event from it
  */
 struct kecho_member {
@@ -168,6 +169,7 @@ struct kecho_member {
 	u32 chan;
 	u8 role;
 	bool gone;
+	bool welcome;
 	u64 rank;
 	u32 plain;
 	u32 ndescribed;

@@ -162,6 +162,8 @@ void channel_say_join(struct kecho_channel *ch, struct kecho_link *link, enum jo
 		kecho_enc_u64(&e, m->id);
 		kecho_enc_addr(&e, &m->link->addr);
 	}
+	m = member_by_id(ch, link->peer_id);
+	kecho_enc_u32(&e, reply != JOIN_FIRST && m ? m->chan : 0);
 	kecho_link_send(link, KECHO_JOIN, kecho_enc_finish(&e));
 }
 
@@ -549,7 +551,8 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 	struct advert advert;
 	struct kecho_enc e;
 	u64 rank, epoch, contact, version, setter, id;
-	u32 chan;
+	struct kecho_dec tail;
+	u32 chan, yours;
 	bool met;
 	u16 n;
 	u8 reply;
@@ -566,8 +569,11 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 	settings = get_attrs(d);
 	n = kecho_dec_u16(d);
 	ch = d->bad ? NULL : channel_find(node, name);
-	/* What follows an answer that this node gave before it left and came again: the answer to its coming is on its way. */
-	if (ch && reply == JOIN_AGAIN && !member_by_id(ch, link->peer_id)) {
+	tail = *d;
+	kecho_dec_bytes(&tail, (size_t)n * (sizeof(id) + sizeof(addr)));
+	yours = kecho_dec_u32(&tail);
+	/* A reply to what this node said before it left and came again: that to its coming is on its way. */
+	if (ch && reply != JOIN_FIRST && yours != ch->chan) {
 		kecho_attrs_put(settings);
 		advert_free(&advert);
 		return 0;
@@ -599,6 +605,8 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 		return 0;
 	}
 	m->rank = rank;
+	if (reply != JOIN_FIRST)
+		WRITE_ONCE(m->welcome, true);
 	member_set_advert(m, &advert);
 	advert_free(&advert);
 	if (settings_adopt(ch, version, setter, settings))
@@ -754,7 +762,7 @@ static int heard_event(struct kecho_node *node, struct kecho_link *link, struct 
 	ch = m->channel;
 	n = le64_to_cpu(p->n);
 	spin_lock_bh(&ch->lock);
-	if (m->gone) {
+	if (m->gone || !m->welcome) {
 		;
 	} else if (le16_to_cpu(p->flags) & KECHO_EVENT_RETAINED) {
 		channel_retain(ch, msg);

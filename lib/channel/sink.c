@@ -44,7 +44,7 @@ struct kecho_sink *kecho_sink_open(struct kecho_channel *ch, const char *type, u
 	bool first;
 	char *c;
 
-	sink = kzalloc(sizeof(*sink), GFP_KERNEL);
+	sink = kzalloc(sizeof(*sink), GFP_KERNEL_ACCOUNT);
 	if (!sink)
 		return NULL;
 	mutex_lock(&node->cm.lock);

@@ -13,7 +13,7 @@ static int writer_keep(struct kecho_writer *w, const void *data, size_t len)
 {
 	if (w->len + len > w->cap) {
 		u32 cap = max_t(u32, max_t(u32, 2 * w->cap, w->len + len), 256);
-		u8 *buf = kvmalloc(cap, GFP_KERNEL);
+		u8 *buf = kvmalloc(cap, GFP_KERNEL_ACCOUNT);
 
 		if (!buf)
 			return -ENOMEM;
@@ -38,7 +38,7 @@ static void writer_drop(struct kecho_writer *w)
 /* Publishes what is kept and, behind it, @data. */
 static int writer_publish(struct kecho_writer *w, const void *data, size_t len, u64 time_ns)
 {
-	struct kecho_msg *msg = kecho_event_alloc(w->type, NULL, w->len + len, GFP_KERNEL);
+	struct kecho_msg *msg = kecho_event_alloc(w->type, NULL, w->len + len, GFP_KERNEL_ACCOUNT);
 	u8 *p;
 	int n;
 
@@ -128,7 +128,7 @@ static ssize_t write_framed(struct kecho_writer *w, const u8 *data, size_t len, 
 		kecho_attrs_put(attrs);
 		return -EMSGSIZE;
 	}
-	msg = kecho_event_alloc(f.type_len ? type : w->type, attrs, end - p, GFP_KERNEL);
+	msg = kecho_event_alloc(f.type_len ? type : w->type, attrs, end - p, GFP_KERNEL_ACCOUNT);
 	kecho_attrs_put(attrs);
 	if (!msg)
 		return -ENOMEM;

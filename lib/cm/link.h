@@ -20,8 +20,8 @@
  * HELLO has room for a security suite: what it chooses will seal whole records, so that they need not change.
  *
  * Two connections. When two nodes call each other at once, the one opened by the node with the lower id stays; an acceptor that
- * refuses a connection on that ground says who it is, and pings the one it keeps, so that a half-open one is found out at once. A second connection
- * by the same opener replaces the first: it would not call if it had one.
+ * refuses a connection on that ground says who it is, and pings the one it keeps, so that a half-open one is found out at once.
+ * A second connection by the same opener replaces the first: it would not call if it had one.
  *
  * Flow of records out: control queue and flows (one a channel) -> kecho_cm_tx_fill() numbers them -> sent list -> acknowledged,
  * freed. A flow is numbered only when it is sent, so that what waits in it can still be dropped by the channel's policy.

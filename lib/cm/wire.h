@@ -33,7 +33,7 @@ enum kecho_rec_type {
 	KECHO_LISTING = 20,	/* u32 request, u8 more, u16 count, count x (name, u64 contact, u64 epoch, addr) */
 	/* Between members; u32 chan is the sender's number of the channel. See lib/channel/member.c. */
 	KECHO_JOIN = 32,	/* u32 chan, name, u8 reply, u64 rank, u64 epoch, u64 contact, advert, settings, u16 count,
-				   count x (u64 id, addr) other members */
+				   count x (u64 id, addr) other members, u32 the receiver's chan if it is a reply */
 	KECHO_LEAVE = 33,	/* u32 chan */
 	KECHO_ADVERT = 34,	/* u32 chan, advert: u8 role, u32 plain sinks, u16 bytes attributes, u16 count,
 				   count x (u32 sink, name type or empty, u16 bytes attributes) */

@@ -105,7 +105,7 @@ bool kecho_lease_claim(struct kecho_lease *l, u64 self, u64 above);
 bool kecho_lease_hear(struct kecho_lease *l, u64 self, u64 epoch, u64 contact);
 /** kecho_lease_held() - a server says that another holds the name */
 void kecho_lease_held(struct kecho_lease *l, const struct kecho_holding *h, u64 now);
-/** kecho_lease_elect() - the contact is gone, @next is the longest-standing member left; if another, it is to be told: it may not know */
+/** kecho_lease_elect() - the contact is gone, @next is the longest-standing member left; if another, it is to be told */
 bool kecho_lease_elect(struct kecho_lease *l, u64 self, u64 next);
 /** kecho_lease_tick() - renews, or raises the epoch. @due: lowered to when it wants the next */
 bool kecho_lease_tick(struct kecho_group *g, struct kecho_lease *l, u64 now, u64 *due);

@@ -207,6 +207,7 @@ static void join(u32 chan, bool reply)
 	kecho_enc_u64(&e, 0);
 	kecho_enc_u16(&e, 0);
 	kecho_enc_u16(&e, 0);		/* others */
+	kecho_enc_u32(&e, 1);		/* the receiver's number of the channel, of a reply */
 	msg = kecho_enc_finish(&e);
 	CHECK(msg);
 	record(KECHO_JOIN, ++tx, msg->data, msg->len);

@@ -246,7 +246,7 @@ static void resume_at_every_byte(void **state)
 /* Connections that break over and over, each after a random number of bytes. */
 static void resume_over_and_over(void **state)
 {
-	u32 run, cuts, k, ups[2], runs = sim_runs(400);
+	u32 run, cuts, k, ups[2], runs = sim_runs(1000);
 	bool both, died, settled;
 
 	on_up = script_up;

@@ -602,7 +602,6 @@ static void block_credit(void **state)
 		apps[0][0].room = false;
 		sim_run(10 * SIM_MS);
 		if (turn % 5 == 4) {
-
 			apps[1][0].slow = false;
 			apps[1][0].ready = true;
 			sim_run(5 * SIM_MS);
@@ -633,7 +632,9 @@ static void block_credit(void **state)
 /* What is lost is counted where it should have arrived, once something arrives again. */
 static void drop_counted(void **state)
 {
-	static const char * const how[] = { "kecho.overflow=drop-oldest\nkecho.queue=16\n", "kecho.overflow=drop-newest\nkecho.queue=16\n" };
+	static const char * const how[] = {
+		"kecho.overflow=drop-oldest\nkecho.queue=16\n", "kecho.overflow=drop-newest\nkecho.queue=16\n",
+	};
 	struct kecho_member *m;
 	int k, i, n;
 
@@ -859,7 +860,7 @@ static void soak_run(u64 seed)
 
 static void soak(void **state)
 {
-	u32 run, runs = sim_runs(500);
+	u32 run, runs = sim_runs(1500);
 
 	for (run = 0; run < runs; run++)
 		soak_run(sim_seed(1 + run));
