@@ -27,6 +27,7 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
+UNITS := $(wildcard packaging/systemd/*.service)
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 
 .PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug install uninstall clean help
@@ -123,10 +124,14 @@ install: all
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/*.8
 	install -D -m644 completion/kecho.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kecho
+	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for u in $(notdir $(UNITS)); do \
+		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' packaging/systemd/$$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u || exit 1; \
+	done
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/kechofsd sbin/kechofs sbin/kecho-groupd bin/kecho include/linux/kecho.h \
-		share/bash-completion/completions/kecho $(foreach p,$(wildcard man/*),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))
+		$(addprefix lib/systemd/system/,$(notdir $(UNITS))) share/bash-completion/completions/kecho $(foreach p,$(wildcard man/*),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))
 
 clean:
 	rm -rf $(BUILD)

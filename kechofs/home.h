@@ -74,8 +74,6 @@ int tcp_init(struct home *h);
 void tcp_exit(struct home *h);
 /** tcp_flush() - send what the kicked connections have, free the dead ones */
 void tcp_flush(struct home *h);
-/** tcp_settled() - has every configured peer been reached, or failed to be, once? */
-bool tcp_settled(struct home *h);
 
 /* log.c */
 void log_open(const char *ident, bool foreground, bool debug);

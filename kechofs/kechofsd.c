@@ -327,7 +327,7 @@ int main(int argc, char **argv)
 	if (err)
 		pr_warn("no inotify for what comes from other hosts: %s\n", strerror(-err));
 
-	for (until = home_now() + START_NS; !tcp_settled(h) && home_now() < until && !h->stop; )
+	for (until = home_now() + START_NS; !kecho_cm_settled(&h->node.cm) && home_now() < until && !h->stop; )
 		home_turn(h, 10);
 	pr_info("node %s at %s\n", o.name, fs.mountpoint);
 	daemon_ready(!o.foreground);

@@ -466,19 +466,6 @@ int tcp_call(struct home *h, const char *host, u16 default_port)
 	return link ? 0 : -ENOMEM;
 }
 
-bool tcp_settled(struct home *h)
-{
-	struct kecho_link *link;
-	bool settled = true;
-
-	mutex_lock(&h->node.cm.lock);
-	list_for_each_entry(link, &h->node.cm.links, node)
-		if (link->host && !link->self && link->state == KECHO_LINK_DOWN && (link->dialing || !link->tries))
-			settled = false;
-	mutex_unlock(&h->node.cm.lock);
-	return settled;
-}
-
 /* --- being called --- */
 
 static void tcp_accept(struct watch *w, uint32_t events)

@@ -153,6 +153,7 @@ struct kecho_described {
  * node->members; events that it sent hold a reference until every sink has read them.
  *
  * @chan: its number of the channel
+ * @gen: of the session
  * @consumed: how many of this node's events it has said to have consumed, for kecho.overflow=block
  * @rx_consumed: how many of its events have been consumed here; @rx_told what it was told of that
  * @welcome: it has replied to a JOIN of this stay; what it sent before was for an earlier stay of this node on the channel
@@ -167,6 +168,7 @@ struct kecho_member {
 	struct kecho_flow flow;
 	u64 id;
 	u32 chan;
+	u32 gen;
 	u8 role;
 	bool gone;
 	bool welcome;

@@ -345,6 +345,7 @@ static struct kecho_member *member_add(struct kecho_channel *ch, struct kecho_li
 	m->link = kecho_link_get(link);
 	m->id = link->peer_id;
 	m->chan = chan;
+	m->gen = link->gen;
 	INIT_LIST_HEAD(&m->described);
 	kecho_flow_init(&m->flow, link);
 	spin_lock_bh(&node->map_lock);
@@ -762,7 +763,7 @@ static int heard_event(struct kecho_node *node, struct kecho_link *link, struct 
 	ch = m->channel;
 	n = le64_to_cpu(p->n);
 	spin_lock_bh(&ch->lock);
-	if (m->gone || !m->welcome) {
+	if (m->gone || !m->welcome || m->gen != msg->gen) {
 		;
 	} else if (le16_to_cpu(p->flags) & KECHO_EVENT_RETAINED) {
 		channel_retain(ch, msg);
@@ -784,12 +785,13 @@ out:
 
 int channel_record(struct kecho_node *node, struct kecho_link *link, u8 type, struct kecho_msg *msg, u64 now)
 {
-	int err;
+	int err = 0;
 
 	if (type == KECHO_EVENT)
 		return heard_event(node, link, msg);
 	mutex_lock(&node->cm.lock);
-	err = heard_control(node, link, type, msg, now);
+	if (msg->gen == link->gen)
+		err = heard_control(node, link, type, msg, now);
 	mutex_unlock(&node->cm.lock);
 	kecho_msg_put(msg);
 	return err;

@@ -291,6 +291,7 @@ static void link_end(struct kecho_link *link, u64 now)
 			atomic64_inc(&cm->stats.lost_unacked);
 	list_splice_tail_init(&link->out, &gone);
 	list_splice_tail_init(&link->ctl, &gone);
+	link->gen++;
 	link->cur = &link->out;
 	link->cur_off = 0;
 	link->out_records = link->out_bytes = link->ctl_bytes = 0;
@@ -696,7 +697,7 @@ EXPORT_SYMBOL_GPL(kecho_cm_rx_alive);
 
 /* An acknowledgement and, for a numbered record, its number. 1: new; 0: seen before. */
 static int link_rx(struct kecho_link *link, struct kecho_conn *conn, const struct kecho_rec *rec,
-		   const struct kecho_msg *msg, u64 now)
+		   struct kecho_msg *msg, u64 now)
 {
 	u64 ack = le64_to_cpu(rec->ack), seq = le64_to_cpu(rec->seq);
 	int ret = 0;
@@ -707,6 +708,7 @@ static int link_rx(struct kecho_link *link, struct kecho_conn *conn, const struc
 		goto out;
 	}
 	link->last_rx = now;
+	msg->gen = link->gen;
 	link->received++;
 	link->bytes_received += sizeof(*rec) + msg->len;
 	if (ack > link->tx_seq) {
@@ -1199,6 +1201,20 @@ void kecho_cm_tick(struct kecho_cm *cm, u64 now)
 	mutex_unlock(&cm->lock);
 }
 EXPORT_SYMBOL_GPL(kecho_cm_tick);
+
+bool kecho_cm_settled(struct kecho_cm *cm)
+{
+	struct kecho_link *link;
+	bool settled = true;
+
+	mutex_lock(&cm->lock);
+	list_for_each_entry(link, &cm->links, node)
+		if (link->host && !link->self && link->state == KECHO_LINK_DOWN && (link->dialing || !link->tries))
+			settled = false;
+	mutex_unlock(&cm->lock);
+	return settled;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_settled);
 
 void kecho_cm_bye(struct kecho_cm *cm)
 {

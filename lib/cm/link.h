@@ -134,6 +134,7 @@ enum kecho_link_state {
  * @out: numbered records, the first not acknowledged; @cur the first not wholly sent, &out if none
  * @ctl: records to be numbered before any flow
  * @ready: flows with something queued, served in turn
+ * @gen: counts sessions: a record that was taken in one may be looked at in the next, where it means nothing
  * @fills: kecho_cm_tx_fill() calls not yet done: what they point to is not freed but put into @trash
  * @roles: the peer's, KECHO_ROLE_*
  */
@@ -161,6 +162,7 @@ struct kecho_link {
 	struct list_head *cur;
 	u32 cur_off;
 	u32 fills;
+	u32 gen;
 	u32 out_records, out_bytes;
 	u32 ctl_bytes;
 	bool failed;
@@ -248,6 +250,8 @@ void kecho_cm_closed(struct kecho_conn *conn, u64 now);
 /** kecho_cm_conn_exit() - the home is about to free @conn; nothing of cm's uses it any more */
 void kecho_cm_conn_exit(struct kecho_conn *conn);
 void kecho_cm_tick(struct kecho_cm *cm, u64 now);
+/** kecho_cm_settled() - has every configured peer been reached, or failed to be, once? */
+bool kecho_cm_settled(struct kecho_cm *cm);
 
 /**
  * kecho_cm_rx_check() - is this the head of a record that may come now?
