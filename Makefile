@@ -30,7 +30,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 UNITS := $(wildcard packaging/systemd/*.service)
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 
-.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug install uninstall clean help
+.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-vm kmod install uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -90,6 +90,15 @@ check: deps
 	@$(MAKE) --no-print-directory -j2 san
 	@scripts/check unit san fuzz tree cluster
 
+# The kernel modules, for the running kernel or KVER; their tests run in guests.
+kmod:
+	@scripts/kmod $(KVER)
+
+check-vm:
+	@scripts/dependencies vm
+	@$(MAKE) --no-print-directory -j2 all
+	@scripts/check vm
+
 check-unit: deps
 	@$(MAKE) --no-print-directory -j2 unit
 	@scripts/check unit
@@ -143,5 +152,7 @@ help:
 	@echo 'make check-unit     unit tests          make check-san      the same under sanitizers, and the fuzzers'
 	@echo 'make check-tree     the mounted tree    make check-cluster  several hosts in network namespaces'
 	@echo 'make check-debug    tree and cluster tests with the programs under ASan and UBSan'
+	@echo 'make kmod           the kernel modules (in progress), for this kernel or KVER=release, into $(BUILD)/kmod'
+	@echo 'make check-vm       the tree suite on a mount by the modules, in guests with Debian'"'"'s kernels 6.1 and 6.12'
 	@echo 'make install        into PREFIX=$(PREFIX) (DESTDIR is respected); make uninstall'
 	@echo 'make clean'

@@ -306,6 +306,7 @@ static void channel_room(struct fs *fs, struct dir *d)
 			err = kecho_writer_finish(f->writer, home_realtime());
 			if (err == -EAGAIN)
 				break;
+			f->dir->tails--;
 			parked_free(p);
 			file_finished(f, err);
 			continue;
@@ -358,15 +359,16 @@ void events_close(struct file *f)
 	}
 	err = list_empty(&f->dir->blocked) ? kecho_writer_finish(f->writer, home_realtime()) : -EAGAIN;
 	if (err == -EAGAIN) {
-		p = calloc(1, sizeof(*p));
+		p = f->dir->tails < KECHO_TAILS_MAX || !f->writer->len ? calloc(1, sizeof(*p)) : NULL;
 		if (p) {
+			f->dir->tails++;
 			p->file = f;
 			p->dir = f->dir;
 			list_add_tail(&p->node, &f->dir->blocked);
 			park(p);
 			return;
 		}
-		err = -ENOMEM;
+		err = -ENOBUFS;
 	}
 	file_finished(f, err);
 }

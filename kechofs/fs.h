@@ -48,6 +48,7 @@ struct owner {
  * @own: by kind; a channel's files follow each other from KIND_DIR
  * @version: counts changes of a file's text, by kind
  * @open: open files, which rmdir minds
+ * @tails: ends of closed files in @blocked
  * @files: all open files
  * @blocked: parked writes, first come first served
  * @joining: the mkdir that waits for the channel to be joined
@@ -64,6 +65,7 @@ struct dir {
 	u32 version[KIND_MEMBERS + 1];
 	u32 open;
 	u32 subdirs;
+	u32 tails;
 	struct list_head files;
 	struct list_head blocked;
 	struct list_head noted;

@@ -314,6 +314,11 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 	}
 	fs->last_dir++;
 	if (up->number != DIR_ROOT) {
+		if (up->subdirs > KECHO_TYPES_MAX) {
+			dir_free(d);
+			fuse_reply_err(req, ENOSPC);
+			return;
+		}
 		d->channel = up->channel;
 		reply_entry(fs, req, d, KIND_DIR);
 		return;

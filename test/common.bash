@@ -162,7 +162,7 @@ backend_start()
 			wait $! || rc=$?
 			echo "$rc" >"$_run/status.$!"
 		) </dev/null >"$_run/log" 2>&1 3>&- &
-		if ! wait_until 'backend_ended "$_mnt" || mountpoint -q "$_mnt"' || backend_ended "$_mnt"; then
+		if ! wait_until '[[ -s $_run/pid ]] && { backend_ended "$_mnt" || mountpoint -q "$_mnt"; }' || backend_ended "$_mnt"; then
 			cat "$_run/log" >&2
 			return 1
 		fi

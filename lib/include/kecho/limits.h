@@ -45,6 +45,7 @@
 /* A node. */
 #define KECHO_CHANNELS_MAX	65536
 #define KECHO_TYPES_MAX		1024	/* of a channel, that have a directory */
+#define KECHO_TAILS_MAX		64	/* of a channel: last lines of closed files that wait for room */
 #define KECHO_LINKS_MAX		1024
 #define KECHO_PENDING_MAX	64	/* accepted connections that have not said hello */
 #define KECHO_MEMBERS_MAX	1024	/* of a channel */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/**
+ * DOC: Links over the kernel's TCP sockets
+ *
+ * The monitor (kecho_nwmon) wakes a connection's receive work the moment data arrives; that reads the socket straight into
+ * messages. A connection has one work that sends. Both run on this module's workqueue; closing happens on another one, for it
+ * waits for them.
+ */
+#ifndef KECHO_TCP_H
+#define KECHO_TCP_H
+#include <linux/workqueue.h>
+#include "../../lib/cm/link.h"
+#include "../nwmon/nwmon.h"
+
+/**
+ * struct kecho_tcp - what carries the connections of a node
+ * @tick: the node's
+ * @due: when the tick work runs, 0: it does not; @due_lock
+ * @conns: how many connections exist; @idle is woken at 0
+ */
+struct kecho_tcp {
+	struct kecho_cm *cm;
+	struct net *net;
+	void (*tick)(struct kecho_cm *cm, u64 now);
+	struct socket *listener;
+	struct nwmon monitor;
+	struct work_struct accept;
+	struct delayed_work ticker;
+	spinlock_t due_lock;
+	u64 due;
+	bool stopping;
+	atomic_t conns;
+	wait_queue_head_t idle;
+	struct nwmon_stats stats;
+};
+
+/* The core's kecho_cm_ops; kecho_cm.home is the struct kecho_tcp. */
+void kecho_tcp_dial(struct kecho_cm *cm, struct kecho_link *link);
+void kecho_tcp_kick(struct kecho_conn *conn);
+void kecho_tcp_close(struct kecho_conn *conn);
+void kecho_tcp_due(struct kecho_cm *cm, u64 when);
+#define KECHO_TCP_OPS { .dial = kecho_tcp_dial, .kick = kecho_tcp_kick, .close = kecho_tcp_close, .due = kecho_tcp_due }
+
+void kecho_tcp_init(struct kecho_tcp *t, struct kecho_cm *cm, struct net *net, void (*tick)(struct kecho_cm *cm, u64 now));
+/** kecho_tcp_listen() - @addr: an IP address, with or without a port. 0 or -errno; says on the log what is wrong */
+int kecho_tcp_listen(struct kecho_tcp *t, const char *addr, u16 default_port, bool insecure);
+/** kecho_tcp_call() - want a link to an IP address, for ever. -EINVAL, -ENOMEM */
+int kecho_tcp_call(struct kecho_tcp *t, const char *host, u16 default_port);
+/** kecho_tcp_goodbye() - nobody is accepted any more; what is queued is sent, then the peers are told that this node leaves */
+void kecho_tcp_goodbye(struct kecho_tcp *t);
+/** kecho_tcp_exit() - after kecho_cm_exit(): waits until no connection is left */
+void kecho_tcp_exit(struct kecho_tcp *t);
+#endif

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+#define pr_fmt(fmt) "kecho: " fmt
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+#include "home.h"
+
+#define START_MS 1000
+
+static unsigned int home_id;
+
+struct home_net {
+	struct kecho_home *home;
+};
+
+static DEFINE_MUTEX(homes_lock);
+
+static void on_ready(struct kecho_sink *sink)
+{
+	struct kecho_sink_user *u = sink->home;
+
+	u->ready(u);
+}
+
+/* The filesystem clears channel->home and frees the user after a grace period. */
+static void on_room(struct kecho_channel *ch)
+{
+	struct kecho_channel_user *u;
+
+	rcu_read_lock();
+	u = READ_ONCE(ch->home);
+	if (u)
+		u->room(u);
+	rcu_read_unlock();
+}
+
+static void on_changed(struct kecho_channel *ch, enum kecho_file file, const struct kecho_msg *event)
+{
+	struct kecho_channel_user *u;
+
+	rcu_read_lock();
+	u = READ_ONCE(ch->home);
+	if (u)
+		u->changed(u, file, event);
+	rcu_read_unlock();
+}
+
+static void on_joined(struct kecho_channel *ch)
+{
+	struct kecho_channel_user *u;
+
+	rcu_read_lock();
+	u = READ_ONCE(ch->home);
+	if (u)
+		u->joined(u);
+	rcu_read_unlock();
+}
+
+static void on_listed(struct kecho_node *node, u32 request, const char *name, const struct kecho_holding *holding)
+{
+	struct kecho_home *h = node_home(node);
+
+	if (h->listed)
+		h->listed(h, request, name, holding);
+}
+
+static const struct kecho_node_ops home_ops = {
+	.cm = KECHO_TCP_OPS,
+	.ready = on_ready,
+	.room = on_room,
+	.changed = on_changed,
+	.joined = on_joined,
+	.listed = on_listed,
+};
+
+static void home_tick(struct kecho_cm *cm, u64 now)
+{
+	kecho_node_tick(container_of(cm, struct kecho_node, cm), now);
+}
+
+static int home_connect(struct kecho_home *h, const struct kecho_home_options *o)
+{
+	const char *listen = o->listen;
+	int err = 0;
+	u32 i;
+
+	if (!listen[0] && o->registry)
+		listen = "127.0.0.1";
+	else if (!listen[0] && (o->npeers || o->ngroups))
+		listen = "127.0.0.1:0";
+	if (listen[0])
+		err = kecho_tcp_listen(&h->tcp, listen, o->registry ? KECHO_GROUP_PORT : KECHO_PORT, o->insecure);
+	for (i = 0; !err && i < o->npeers; i++)
+		err = kecho_tcp_call(&h->tcp, o->peers[i], KECHO_PORT);
+	for (i = 0; !err && i < o->ngroups; i++)
+		err = kecho_tcp_call(&h->tcp, o->groups[i], KECHO_GROUP_PORT);
+	return err;
+}
+
+static void home_free(struct kecho_home *h)
+{
+	kecho_tcp_goodbye(&h->tcp);
+	kecho_node_exit(&h->node, home_now());
+	kecho_tcp_exit(&h->tcp);
+	put_net(h->net);
+	kvfree(h);
+}
+
+struct kecho_home *kecho_home_start(struct net *net, const struct kecho_home_options *o)
+{
+	struct home_net *hn = net_generic(net, home_id);
+	struct kecho_home *h;
+	u64 id;
+	int err, ms;
+
+	mutex_lock(&homes_lock);
+	err = -EBUSY;
+	if (hn->home)
+		goto out;
+	err = -ENOMEM;
+	h = kvzalloc(sizeof(*h), GFP_KERNEL_ACCOUNT);
+	if (!h)
+		goto out;
+	h->net = get_net(net);
+	h->insecure = o->insecure;
+	do
+		id = get_random_u64();
+	while (!id);
+	kecho_node_init(&h->node, id, o->name, o->registry ? o->lease * (u64)NSEC_PER_MSEC : 0, &home_ops, get_random_u64());
+	h->node.queue = o->queue;
+	h->node.max_event = o->max_event;
+	h->node.cm.heartbeat = o->heartbeat * (u64)NSEC_PER_MSEC;
+	kecho_tcp_init(&h->tcp, &h->node.cm, net, home_tick);
+	err = home_connect(h, o);
+	if (err) {
+		home_free(h);
+		goto out;
+	}
+	hn->home = h;
+	mutex_unlock(&homes_lock);
+	for (ms = 0; ms < START_MS && !kecho_cm_settled(&h->node.cm); ms += 10)
+		msleep(10);
+	return h;
+out:
+	mutex_unlock(&homes_lock);
+	return ERR_PTR(err);
+}
+EXPORT_SYMBOL_GPL(kecho_home_start);
+
+void kecho_home_stop(struct kecho_home *h)
+{
+	struct home_net *hn = net_generic(h->net, home_id);
+
+	mutex_lock(&homes_lock);
+	hn->home = NULL;
+	mutex_unlock(&homes_lock);
+	home_free(h);
+}
+EXPORT_SYMBOL_GPL(kecho_home_stop);
+
+static struct pernet_operations home_net_ops = {
+	.id = &home_id,
+	.size = sizeof(struct home_net),
+};
+
+static int __init kecho_init(void)
+{
+	return register_pernet_subsys(&home_net_ops);
+}
+
+static void __exit kecho_exit(void)
+{
+	unregister_pernet_subsys(&home_net_ops);
+}
+
+module_init(kecho_init);
+module_exit(kecho_exit);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/**
+ * DOC: The kernel home of a node: one per network namespace
+ */
+#ifndef KECHO_HOME_H
+#define KECHO_HOME_H
+#include <linux/timekeeping.h>
+#include "../../lib/channel/channel.h"
+#include "../cm/tcp.h"
+
+/**
+ * struct kecho_channel_user - what channel->home points to: who is told of a channel. See struct kecho_node_ops.
+ *
+ * Called with locks held and under rcu_read_lock(), may only note or wake: who sets channel->home to NULL frees it after a grace
+ * period.
+ */
+struct kecho_channel_user {
+	void (*room)(struct kecho_channel_user *u);
+	void (*changed)(struct kecho_channel_user *u, enum kecho_file file, const struct kecho_msg *event);
+	void (*joined)(struct kecho_channel_user *u);
+};
+
+/** struct kecho_sink_user - what sink->home points to */
+struct kecho_sink_user {
+	void (*ready)(struct kecho_sink_user *u);
+};
+
+/**
+ * struct kecho_home_options - of the mount
+ * @listen: "" : not given
+ * @peers, @groups: allocated strings
+ */
+struct kecho_home_options {
+	char name[KECHO_NAME_MAX + 1];
+	char listen[KECHO_ADDR_STRLEN];
+	char *peers[KECHO_PEERS_MAX], *groups[KECHO_PEERS_MAX];
+	u32 npeers, ngroups;
+	bool registry, insecure;
+	u32 queue, max_event, heartbeat, lease;
+};
+
+/**
+ * struct kecho_home - a node and what it runs on
+ * @listed: told of answers to kecho_group_list(); set by the filesystem, called with cm.lock held
+ */
+struct kecho_home {
+	struct kecho_node node;
+	struct kecho_tcp tcp;
+	struct net *net;
+	bool insecure;
+	void *fs;
+	void (*listed)(struct kecho_home *h, u32 request, const char *name, const struct kecho_holding *holding);
+};
+
+static inline struct kecho_home *node_home(struct kecho_node *node)
+{
+	return container_of(node, struct kecho_home, node);
+}
+
+/**
+ * kecho_home_start() - start the node of a network namespace
+ * @net: a reference is held until kecho_home_stop()
+ * Waits, at most a second, until the configured peers have been reached or found away.
+ * Return: or ERR_PTR: -EBUSY if the namespace has a node, -EINVAL, -EPERM (see the log), -ENOMEM
+ */
+struct kecho_home *kecho_home_start(struct net *net, const struct kecho_home_options *o);
+/** kecho_home_stop() - all channels have been left, all files are closed */
+void kecho_home_stop(struct kecho_home *h);
+
+static inline u64 home_now(void)
+{
+	return ktime_get_ns();
+}
+
+static inline u64 home_realtime(void)
+{
+	return ktime_get_real_ns();
+}
+#endif
