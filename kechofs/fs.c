@@ -284,6 +284,8 @@ static void on_joined(struct kecho_channel *ch)
 static void dir_changed(struct fs *fs, struct dir *d, enum kind kind)
 {
 	d->own[kind].mtime = home_realtime();
+	/* At once: a read that comes before settle() shows the change already. */
+	d->version[kind]++;
 	if (kind == KIND_EVENTS && fs->writing == d)
 		return;
 	d->changed |= 1u << kind;
@@ -360,7 +362,6 @@ static void settle_dir(struct fs *fs, struct dir *d)
 	for (k = KIND_EVENTS; k <= KIND_MEMBERS; k++) {
 		if (!(changed & (1u << k)))
 			continue;
-		d->version[k]++;
 		if (k != KIND_EVENTS)
 			list_for_each_entry(f, &d->files, node)
 				if (f->kind == k && f->ph)
