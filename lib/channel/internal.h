@@ -10,6 +10,7 @@ int settings_parse(const struct kecho_attrs *attrs, u32 queue, struct kecho_sett
 bool settings_adopt(struct kecho_channel *ch, u64 version, u64 setter, struct kecho_attrs *attrs);
 
 /* member.c; cm.lock held, but for channel_record() */
+u8 channel_role(struct kecho_channel *ch);
 void member_put(struct kecho_member *m);
 void members_link_up(struct kecho_node *node, struct kecho_link *link);
 void members_link_down(struct kecho_node *node, struct kecho_link *link, u64 now);

@@ -89,7 +89,7 @@ void channel_awaited(struct kecho_channel *ch, u64 id)
 
 /* --- what is said --- */
 
-static u8 channel_role(struct kecho_channel *ch)
+u8 channel_role(struct kecho_channel *ch)
 {
 	return (ch->nsources ? KECHO_ROLE_PUBLISHES : 0) | (ch->nsinks ? KECHO_ROLE_SUBSCRIBES : 0);
 }
@@ -180,10 +180,18 @@ void channel_announce(struct kecho_channel *ch)
 	}
 }
 
+static void say_all(struct kecho_channel *ch, u8 type, struct kecho_enc *e)
+{
+	struct kecho_msg *msg = kecho_enc_finish(e);
+	struct kecho_member *m;
+
+	list_for_each_entry(m, &ch->members, node)
+		kecho_link_send(m->link, type, msg ? kecho_msg_get(msg) : NULL);
+	kecho_msg_put(msg);
+}
+
 void channel_advert_now(struct kecho_channel *ch)
 {
-	struct kecho_member *m;
-	struct kecho_msg *msg;
 	struct kecho_enc e;
 
 	lockdep_assert_held(&ch->node->cm.lock);
@@ -193,10 +201,7 @@ void channel_advert_now(struct kecho_channel *ch)
 	kecho_enc_start(&e, 4 + advert_bytes(ch), GFP_KERNEL);
 	kecho_enc_u32(&e, ch->chan);
 	put_advert(&e, ch);
-	msg = kecho_enc_finish(&e);
-	list_for_each_entry(m, &ch->members, node)
-		kecho_link_send(m->link, KECHO_ADVERT, msg ? kecho_msg_get(msg) : NULL);
-	kecho_msg_put(msg);
+	say_all(ch, KECHO_ADVERT, &e);
 }
 
 void channel_advert_soon(struct kecho_channel *ch, u64 when)
@@ -206,16 +211,6 @@ void channel_advert_soon(struct kecho_channel *ch, u64 when)
 		return;
 	ch->advert_due = when;
 	channel_due(ch->node, when);
-}
-
-static void say_all(struct kecho_channel *ch, u8 type, struct kecho_enc *e)
-{
-	struct kecho_msg *msg = kecho_enc_finish(e);
-	struct kecho_member *m;
-
-	list_for_each_entry(m, &ch->members, node)
-		kecho_link_send(m->link, type, msg ? kecho_msg_get(msg) : NULL);
-	kecho_msg_put(msg);
 }
 
 void channel_say_settings(struct kecho_channel *ch)

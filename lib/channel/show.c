@@ -50,7 +50,6 @@ void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
 	struct kecho_member *m;
 	struct kecho_sink *sink;
 	u64 sent, received, lost;
-	u8 role;
 
 	mutex_lock(&node->cm.lock);
 	spin_lock_bh(&ch->lock);
@@ -58,10 +57,9 @@ void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
 	received = ch->delivered;
 	lost = ch->lost;
 	spin_unlock_bh(&ch->lock);
-	role = (ch->nsources ? KECHO_ROLE_PUBLISHES : 0) | (ch->nsinks ? KECHO_ROLE_SUBSCRIBES : 0);
 	kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=local\tstate=alive\trole=%s\tsinks=%u\tcontact=%d\trtt_us=0\t"
 			  "sent=%llu\treceived=%llu\tlost=%llu",
-			  node->cm.id, node->cm.name, kecho_addr_str(&node->cm.listen, addr), role_name(role), ch->nsinks,
+			  node->cm.id, node->cm.name, kecho_addr_str(&node->cm.listen, addr), role_name(channel_role(ch)), ch->nsinks,
 			  ch->lease.contact == node->cm.id, sent, received, lost);
 	show_attrs_after(t, ch->attrs);
 	list_for_each_entry(sink, &ch->sinks, node)

@@ -410,10 +410,8 @@ void kecho_cm_dial_failed(struct kecho_link *link, u64 now)
 }
 EXPORT_SYMBOL_GPL(kecho_cm_dial_failed);
 
-int kecho_cm_accepted(struct kecho_cm *cm, struct kecho_conn *conn, u64 now)
+void kecho_cm_accepted(struct kecho_cm *cm, struct kecho_conn *conn, u64 now)
 {
-	int err = 0;
-
 	mutex_lock(&cm->lock);
 	if (cm->npending >= KECHO_PENDING_MAX) {
 		struct kecho_conn *old;
@@ -430,7 +428,6 @@ int kecho_cm_accepted(struct kecho_cm *cm, struct kecho_conn *conn, u64 now)
 	conn_init(cm, conn, now);
 	atomic64_inc(&cm->stats.accepts);
 	mutex_unlock(&cm->lock);
-	return err;
 }
 EXPORT_SYMBOL_GPL(kecho_cm_accepted);
 

@@ -142,7 +142,6 @@ struct kecho_link {
 	refcount_t ref;
 	struct list_head node;
 	struct kecho_cm *cm;
-	void *home;
 	char *host;
 	struct kecho_addr addr;
 	char name[KECHO_NAME_MAX + 1];
@@ -244,8 +243,8 @@ struct kecho_link *kecho_cm_find(struct kecho_cm *cm, u64 id);
 /* From the home. Context: process, no cm lock held. */
 void kecho_cm_dialed(struct kecho_link *link, struct kecho_conn *conn, u64 now);
 void kecho_cm_dial_failed(struct kecho_link *link, u64 now);
-/** kecho_cm_accepted() - a connection from outside. -EBUSY: too many unfinished, close it */
-int kecho_cm_accepted(struct kecho_cm *cm, struct kecho_conn *conn, u64 now);
+/** kecho_cm_accepted() - a connection from outside; with too many unfinished ones the oldest of them is closed */
+void kecho_cm_accepted(struct kecho_cm *cm, struct kecho_conn *conn, u64 now);
 void kecho_cm_closed(struct kecho_conn *conn, u64 now);
 /** kecho_cm_conn_exit() - the home is about to free @conn; nothing of cm's uses it any more */
 void kecho_cm_conn_exit(struct kecho_conn *conn);

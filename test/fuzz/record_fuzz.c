@@ -10,6 +10,7 @@
 #include <sanitizer/allocator_interface.h>
 #include "../../lib/attr/text.h"
 #include "../../lib/channel/channel.h"
+#include "../../lib/cm/framer.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
@@ -20,9 +21,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 struct peer {
 	struct kecho_conn conn;
 	bool closed;
-	struct kecho_rec rec;
-	u32 rec_have, msg_have;
-	struct kecho_msg *msg;
+	struct kecho_framer framer;
 };
 
 static struct kecho_node node;
@@ -52,54 +51,12 @@ static const struct kecho_node_ops ops = {
 	.ready = on_sink, .room = on_channel, .changed = on_changed, .joined = on_channel, .listed = on_listed,
 };
 
-/* As tcp_take() in kechofs/tcp.c. */
-static bool take(struct peer *t, const u8 *p, size_t len)
-{
-	struct kecho_msg *msg;
-	size_t n;
-	int ret;
-
-	while (len || (t->msg && t->msg_have == t->msg->len)) {
-		if (!t->msg) {
-			n = min_t(size_t, len, sizeof(t->rec) - t->rec_have);
-			memcpy((u8 *)&t->rec + t->rec_have, p, n);
-			t->rec_have += n;
-			p += n;
-			len -= n;
-			if (t->rec_have < sizeof(t->rec))
-				break;
-			ret = kecho_cm_rx_check(&t->conn, &t->rec);
-			if (ret < 0) {
-				t->rec.type = 0;
-				ret = 0;
-			}
-			CHECK((u32)ret <= node.cm.max_body);
-			t->msg = kecho_msg_alloc(ret, 0);
-			t->msg_have = 0;
-		}
-		n = min_t(size_t, len, t->msg->len - t->msg_have);
-		if (n)
-			memcpy(t->msg->data + t->msg_have, p, n);
-		t->msg_have += n;
-		p += n;
-		len -= n;
-		if (t->msg_have == t->msg->len) {
-			msg = t->msg;
-			t->msg = NULL;
-			t->rec_have = 0;
-			if (kecho_cm_rx(&t->conn, &t->rec, msg, now))
-				return false;
-		}
-	}
-	return true;
-}
-
 static void hang_up(void)
 {
 	if (!peer)
 		return;
 	kecho_cm_closed(&peer->conn, now);
-	kecho_msg_put(peer->msg);
+	kecho_framer_exit(&peer->framer);
 	kecho_cm_conn_exit(&peer->conn);
 	free(peer);
 	peer = NULL;
@@ -114,7 +71,8 @@ static void feed(const u8 *p, size_t len)
 		return;
 	copy = malloc(len ? len : 1);
 	memcpy(copy, p, len);
-	ok = take(peer, copy, len);
+	ok = !kecho_framer_take(&peer->framer, &peer->conn, copy, len, now);
+	CHECK(!peer->framer.msg || peer->framer.msg->len <= node.cm.max_body);
 	free(copy);
 	if (!ok || peer->closed)
 		hang_up();
@@ -156,7 +114,7 @@ static void call(struct in *in, bool resume, u8 changes)
 	peer = calloc(1, sizeof(*peer));
 	peer->conn.peer = addr;
 	INIT_LIST_HEAD(&peer->conn.node);
-	CHECK(!kecho_cm_accepted(&node.cm, &peer->conn, now));
+	kecho_cm_accepted(&node.cm, &peer->conn, now);
 	kecho_enc_start(&e, 400, GFP_KERNEL);
 	kecho_enc_u32(&e, KECHO_MAGIC);
 	kecho_enc_u8(&e, KECHO_VERSION_MIN);

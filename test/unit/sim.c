@@ -197,7 +197,7 @@ static void end_free(struct sim_end *e)
 	list_del(&e->node);
 	list_for_each_entry_safe(s, next, &e->in, node)
 		free(s);
-	kecho_msg_put(e->msg);
+	kecho_framer_exit(&e->framer);
 	kecho_cm_conn_exit(&e->conn);
 	free(e);
 }
@@ -276,50 +276,6 @@ static void end_send(struct sim_end *e)
 	e->want_out = want_out;
 }
 
-/* As tcp_take() in kechofs/tcp.c. */
-static bool end_take(struct sim_end *e, const u8 *p, size_t len)
-{
-	struct kecho_msg *msg;
-	size_t n;
-	int ret;
-
-	while (len || (e->msg && e->msg_have == e->msg->len)) {
-		if (!e->msg) {
-			n = min(len, sizeof(e->rec) - e->rec_have);
-			memcpy((u8 *)&e->rec + e->rec_have, p, n);
-			e->rec_have += n;
-			p += n;
-			len -= n;
-			if (e->rec_have < sizeof(e->rec))
-				break;
-			ret = kecho_cm_rx_check(&e->conn, &e->rec);
-			if (ret < 0) {
-				e->rec.type = 0;
-				ret = 0;
-			}
-			e->msg = kecho_msg_alloc(ret, 0);
-			if (!e->msg)
-				return false;
-			e->msg_have = 0;
-		}
-		n = min(len, (size_t)(e->msg->len - e->msg_have));
-		memcpy(e->msg->data + e->msg_have, p, n);
-		e->msg_have += n;
-		p += n;
-		len -= n;
-		if (e->msg_have == e->msg->len) {
-			msg = e->msg;
-			sim_trace("%d: %p from %d: type %u seq %llu ack %llu len %u", e->n->i, (void *)e, e->from, e->rec.type,
-			      (unsigned long long)le64_to_cpu(e->rec.seq), (unsigned long long)le64_to_cpu(e->rec.ack), msg->len);
-			e->msg = NULL;
-			e->rec_have = 0;
-			if (kecho_cm_rx(&e->conn, &e->rec, msg, sim.now))
-				return false;
-		}
-	}
-	return true;
-}
-
 static void end_recv(struct sim_end *e)
 {
 	struct seg *s = list_first_entry(&e->in, struct seg, node);
@@ -330,7 +286,7 @@ static void end_recv(struct sim_end *e)
 	e->in_bytes -= s->len;
 	if (e->cut_after >= 0)
 		e->cut_after -= len;
-	if (!end_take(e, s->data, len)) {
+	if (kecho_framer_take(&e->framer, &e->conn, s->data, len, sim.now)) {
 		kecho_cm_closed(&e->conn, sim.now);
 		end_bury(e, false);
 	} else if (cut) {
@@ -698,7 +654,7 @@ void sim_stranger(int i)
 	struct sim_end *e = end_new(&sim.n[i], SIM_STRANGER, -1);
 
 	sim.no_reset = true;
-	check(!kecho_cm_accepted(&sim.n[i].node.cm, &e->conn, sim.now));
+	kecho_cm_accepted(&sim.n[i].node.cm, &e->conn, sim.now);
 	sim_flush();
 }
 

@@ -20,6 +20,7 @@
 #include <linux/slab.h>
 #include <linux/time64.h>
 #include "../../lib/channel/channel.h"
+#include "../../lib/cm/framer.h"
 #include <cmocka.h>
 
 #define SIM_NODES 12
@@ -60,10 +61,7 @@ struct sim_end {
 	u32 in_bytes;
 	u64 last_at, eof_at;
 	long cut_after;
-	struct kecho_rec rec;
-	u32 rec_have;
-	struct kecho_msg *msg;
-	u32 msg_have;
+	struct kecho_framer framer;
 };
 
 /**
