@@ -562,30 +562,20 @@ int tcp_init(struct home *h)
 	return home_watch(h, &h->resolved, EPOLLIN);
 }
 
-/* Has it something that the peer has not got? To close on what it sends would take the rest from it. */
-static bool tcp_busy(struct tcp *t)
-{
-	struct kecho_link *link = t->conn.link;
-
-	return !t->link && (t->want_out || t->kicked || (t->conn.up && link->conn == &t->conn && link->out_records));
-}
-
-/* What is queued goes out, for at most a second, then goodbye. */
+/* What is queued goes out, for at most a second, then goodbye: to close on what a peer sends would take the rest from it. */
 void tcp_exit(struct home *h)
 {
 	u64 until = home_now() + 1000000000ull;
 	struct tcp *t, *next;
-	bool busy = true;
+	bool busy;
 
 	if (h->listener.fd >= 0)
 		close(h->listener.fd);
 	h->listener.fd = -1;
-	while (busy && home_now() < until) {
-		busy = false;
+	do {
 		home_turn(h, 10);
-		list_for_each_entry(t, &h->conns, node)
-			busy = busy || tcp_busy(t);
-	}
+		busy = !kecho_cm_drained(&h->node.cm);
+	} while (busy && home_now() < until);
 	if (busy)
 		pr_warn("some peers did not take all that was published; it is lost to them\n");
 	kecho_cm_bye(&h->node.cm);

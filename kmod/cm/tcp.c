@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #define pr_fmt(fmt) "kecho: " fmt
+#include <linux/delay.h>
 #include <linux/inet.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -14,6 +15,7 @@
 #define RX_ROUNDS 16	/* reads before others of the workqueue get their turn */
 #define TX_VECS 64
 #define CONNECT_MS 3000
+#define GOODBYE_MS 1000
 
 static struct workqueue_struct *work_wq, *close_wq;
 
@@ -21,6 +23,9 @@ static struct workqueue_struct *work_wq, *close_wq;
  * struct tcp_conn - a connection
  * @link: whom it is being dialed for, until the core has the connection; a reference
  * @closed: closing has begun: no work is queued any more; @lock
+ * @tx_lock: who holds it sends
+ * @stalled: the socket takes no more; its monitor calls when it does
+ * @senders: publishers that are about to send, besides @tx: closing waits for them
  */
 struct tcp_conn {
 	struct kecho_conn conn;
@@ -31,6 +36,9 @@ struct tcp_conn {
 	struct kecho_link *link;
 	spinlock_t lock;
 	bool closed;
+	struct mutex tx_lock;
+	bool stalled;
+	atomic_t senders;
 	struct work_struct dial, rx, tx, close;
 	u8 *rxbuf;
 };
@@ -170,6 +178,8 @@ static void conn_close_work(struct work_struct *work)
 	}
 	cancel_work_sync(&c->rx);
 	cancel_work_sync(&c->tx);
+	/* The link has let go of it, so that they become no more. */
+	wait_event(t->idle, !atomic_read(&c->senders));
 	if (c->sock)
 		sock_release(c->sock);
 	if (c->link)
@@ -225,31 +235,82 @@ static void conn_rx_work(struct work_struct *work)
 	conn_queue(c, &c->rx);
 }
 
-static void conn_tx_work(struct work_struct *work)
+/* All that waits, or what the socket takes. 0, or -errno: it broke */
+static int conn_send(struct tcp_conn *c)
 {
-	struct tcp_conn *c = container_of(work, struct tcp_conn, tx);
 	struct kvec vec[TX_VECS];
 	struct msghdr mh = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
 	size_t bytes;
 	int count, n;
 
+	lockdep_assert_held(&c->tx_lock);
+	WRITE_ONCE(c->stalled, false);
 	do {
 		count = kecho_cm_tx_fill(&c->conn, vec, TX_VECS, &bytes);
 		if (!count)
-			break;
+			return c->conn.closing ? -ESHUTDOWN : 0;
 		n = kernel_sendmsg(c->sock, &mh, vec, count, bytes);
-		if (n == -EAGAIN || (n >= 0 && n < bytes))
-			/* write_space() is only told to those who found the buffer full. */
-			set_bit(SOCK_NOSPACE, &c->sock->flags);
+		if (n < (ssize_t)bytes)
+			WRITE_ONCE(c->stalled, true);
 		kecho_cm_tx_done(&c->conn, max(n, 0));
-		if (n < 0 && n != -EAGAIN) {
-			conn_broken(c);
-			return;
-		}
 	} while (n == bytes);
-	if (c->conn.closing && !count)
+	return n < 0 && n != -EAGAIN ? n : 0;
+}
+
+static void conn_tx_work(struct work_struct *work)
+{
+	struct tcp_conn *c = container_of(work, struct tcp_conn, tx);
+	int err;
+
+	mutex_lock(&c->tx_lock);
+	err = conn_send(c);
+	mutex_unlock(&c->tx_lock);
+	if (err)
 		conn_broken(c);
 }
+
+/* In the publisher's context if nobody is sending; who is may have looked for more already, so the work follows it. */
+static void conn_send_now(struct tcp_conn *c)
+{
+	int err = -EBUSY;
+
+	if (mutex_trylock(&c->tx_lock)) {
+		err = c->stalled ? 0 : conn_send(c);
+		mutex_unlock(&c->tx_lock);
+	}
+	if (err)
+		conn_queue(c, &c->tx);
+}
+
+void kecho_tcp_send(struct kecho_batch *batch)
+{
+	struct kecho_link *link;
+	struct kecho_conn *conn;
+	struct kecho_tcp *t;
+	struct tcp_conn *c;
+	u32 i;
+
+	for (i = 0; i < batch->n; i++) {
+		link = batch->links[i];
+		t = link->cm->home;
+		c = NULL;
+		spin_lock_bh(&link->lock);
+		conn = link->conn;
+		if (conn && conn->up) {
+			c = container_of(conn, struct tcp_conn, conn);
+			atomic_inc(&c->senders);
+		}
+		spin_unlock_bh(&link->lock);
+		if (c) {
+			conn_send_now(c);
+			if (atomic_dec_and_test(&c->senders))
+				wake_up(&t->idle);
+		}
+		kecho_link_put(link);
+	}
+	batch->n = 0;
+}
+EXPORT_SYMBOL_GPL(kecho_tcp_send);
 
 static void conn_dial_work(struct work_struct *work);
 
@@ -262,6 +323,7 @@ static struct tcp_conn *conn_new(struct kecho_tcp *t)
 	c->tcp = t;
 	INIT_LIST_HEAD(&c->conn.node);
 	spin_lock_init(&c->lock);
+	mutex_init(&c->tx_lock);
 	INIT_WORK(&c->dial, conn_dial_work);
 	INIT_WORK(&c->rx, conn_rx_work);
 	INIT_WORK(&c->tx, conn_tx_work);
@@ -481,6 +543,8 @@ EXPORT_SYMBOL_GPL(kecho_tcp_init);
 
 void kecho_tcp_goodbye(struct kecho_tcp *t)
 {
+	int ms;
+
 	spin_lock_bh(&t->due_lock);
 	t->stopping = true;
 	spin_unlock_bh(&t->due_lock);
@@ -493,6 +557,11 @@ void kecho_tcp_goodbye(struct kecho_tcp *t)
 	cancel_delayed_work_sync(&t->ticker);
 	/* Calls that are under way end first: none comes to the core after this. */
 	flush_workqueue(close_wq);
+	/* To close on what a peer sends would take from it what is on its way. */
+	for (ms = 0; ms < GOODBYE_MS && !kecho_cm_drained(t->cm); ms += 10)
+		msleep(10);
+	if (ms >= GOODBYE_MS)
+		pr_warn("some peers did not take all that was published; it is lost to them\n");
 	flush_workqueue(work_wq);
 	kecho_cm_bye(t->cm);
 	flush_workqueue(work_wq);

@@ -3,8 +3,8 @@
  * DOC: Links over the kernel's TCP sockets
  *
  * The monitor (kecho_nwmon) wakes a connection's receive work the moment data arrives; that reads the socket straight into
- * messages. A connection has one work that sends. Both run on this module's workqueue; closing happens on another one, for it
- * waits for them.
+ * messages. A publisher who may sleep sends itself if nobody else is sending on that connection; otherwise a work of the connection
+ * does. Works run on this module's workqueue; closing happens on another one, for it waits for them.
  */
 #ifndef KECHO_TCP_H
 #define KECHO_TCP_H
@@ -16,7 +16,8 @@
  * struct kecho_tcp - what carries the connections of a node
  * @tick: the node's
  * @due: when the tick work runs, 0: it does not; @due_lock
- * @conns: how many connections exist; @idle is woken at 0
+ * @conns: how many connections exist
+ * @idle: woken when there is none left, and when a connection has no sender left
  */
 struct kecho_tcp {
 	struct kecho_cm *cm;
@@ -40,6 +41,12 @@ void kecho_tcp_kick(struct kecho_conn *conn);
 void kecho_tcp_close(struct kecho_conn *conn);
 void kecho_tcp_due(struct kecho_cm *cm, u64 when);
 #define KECHO_TCP_OPS { .dial = kecho_tcp_dial, .kick = kecho_tcp_kick, .close = kecho_tcp_close, .due = kecho_tcp_due }
+
+/**
+ * kecho_tcp_send() - send what waits on these links, as far as it can be done at once; their workers do the rest. Puts the links.
+ * Context: process; holds no lock. The node stays: its caller has a channel of it open.
+ */
+void kecho_tcp_send(struct kecho_batch *batch);
 
 void kecho_tcp_init(struct kecho_tcp *t, struct kecho_cm *cm, struct net *net, void (*tick)(struct kecho_cm *cm, u64 now));
 /** kecho_tcp_listen() - @addr: an IP address, with or without a port. 0 or -errno; says on the log what is wrong */

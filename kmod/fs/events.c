@@ -110,17 +110,20 @@ static ssize_t events_read_iter(struct kiocb *iocb, struct iov_iter *to)
 static size_t publish(struct events_file *f, const u8 *data, size_t len, u64 time_ns, bool wait, int *err)
 {
 	struct kechofs_dir *d = f->dir, *c = dir_channel(d);
+	struct kecho_batch batch = { 0 };
 	size_t done = 0;
 	ssize_t n;
 	int rooms;
 
 	*err = 0;
+	f->writer.batch = &batch;
 	while (done < len) {
 		/* Read before the core looks for room: when there is some later, it counts on. */
 		rooms = atomic_read(&c->rooms);
 		WRITE_ONCE(d->writing, current);
 		n = kecho_writer_write(&f->writer, data + done, len - done, time_ns);
 		cmpxchg(&d->writing, current, NULL);
+		kecho_tcp_send(&batch);
 		if (n == -EAGAIN && wait)
 			n = wait_event_interruptible(c->room, atomic_read(&c->rooms) != rooms);
 		if (n < 0) {
@@ -129,6 +132,7 @@ static size_t publish(struct events_file *f, const u8 *data, size_t len, u64 tim
 		}
 		done += n;
 	}
+	f->writer.batch = NULL;
 	return done;
 }
 

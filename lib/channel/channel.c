@@ -255,7 +255,7 @@ bool kecho_channel_room(struct kecho_channel *ch, const char *type)
 }
 EXPORT_SYMBOL_GPL(kecho_channel_room);
 
-int kecho_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns)
+int kecho_channel_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns, struct kecho_batch *batch)
 {
 	struct kecho_event_wire *ev = kecho_event(msg);
 	struct kecho_node *node = ch->node;
@@ -279,7 +279,7 @@ int kecho_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns)
 			atomic64_inc(&node->stats.unsent);
 			continue;
 		}
-		lost = kecho_flow_push(&m->flow, ch->chan, 0, msg, ch->settings.queue, ch->settings.overflow);
+		lost = kecho_flow_push(&m->flow, ch->chan, 0, msg, ch->settings.queue, ch->settings.overflow, batch);
 		m->lost += lost;
 		atomic64_add(lost, &node->stats.lost_link);
 		atomic64_inc(&node->stats.sent);
@@ -291,7 +291,7 @@ int kecho_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns)
 	kecho_msg_put(msg);
 	return n;
 }
-EXPORT_SYMBOL_GPL(kecho_publish);
+EXPORT_SYMBOL_GPL(kecho_channel_publish);
 
 void kecho_source_open(struct kecho_channel *ch, u64 now)
 {

@@ -2,7 +2,7 @@
 /**
  * DOC: Nodes, channels, members, sinks
  *
- * Data flows one way: kecho_publish() -> members' flows -> links; link -> kecho_channel_record() -> local sinks' queues -> readers.
+ * Data flows one way: kecho_channel_publish() -> members' flows -> links; link -> kecho_channel_record() -> local sinks' queues -> readers.
  * An event is encoded once; links and sinks hold references.
  *
  * Membership. A node that joins tells all peers it is linked with (JOIN) and calls the contact that the group server names.
@@ -244,15 +244,16 @@ struct kecho_channel *kecho_channel_get(struct kecho_channel *ch);
 void kecho_channel_put(struct kecho_channel *ch);
 
 /**
- * kecho_publish() - publish an event
+ * kecho_channel_publish() - publish an event
  * @msg: from kecho_event_alloc(); the reference is taken over on success only
  * @time_ns: CLOCK_REALTIME
+ * @batch: gets the links that the caller is to send on; NULL: they are kicked
  * Return: the number of local sinks and of members that it goes to; -EAGAIN: kecho.overflow=block and one of them has no room,
  * room() tells when to try again; -EMSGSIZE, -ENODEV.
  * Context: any; does not sleep.
  */
-int kecho_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns);
-/** kecho_channel_room() - would kecho_publish() of an event of this type do without waiting? */
+int kecho_channel_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns, struct kecho_batch *batch);
+/** kecho_channel_room() - would kecho_channel_publish() of an event of this type do without waiting? */
 bool kecho_channel_room(struct kecho_channel *ch, const char *type);
 
 /** kecho_channel_write_attrs() - what is written to attrs; @owner: may set kecho.*. -EINVAL, -EPERM, -E2BIG, -ENOMEM */

@@ -628,7 +628,7 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 		/* Once: these the flow's queue does not bound. */
 		if (!met && ch->lease.contact == node->cm.id)
 			list_for_each_entry(r, &ch->retained, node)
-				kecho_flow_push(&m->flow, ch->chan, KECHO_EVENT_RETAINED, r->msg, U32_MAX, KECHO_BLOCK);
+				kecho_flow_push(&m->flow, ch->chan, KECHO_EVENT_RETAINED, r->msg, U32_MAX, KECHO_BLOCK, NULL);
 		spin_unlock_bh(&ch->lock);
 	}
 	channel_awaited(ch, link->peer_id);

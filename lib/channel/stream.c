@@ -49,7 +49,7 @@ static int writer_publish(struct kecho_writer *w, const void *data, size_t len, 
 		memcpy(p, w->buf, w->len);
 	if (len)
 		memcpy(p + w->len, data, len);
-	n = kecho_publish(w->channel, msg, time_ns);
+	n = kecho_channel_publish(w->channel, msg, time_ns, w->batch);
 	if (n < 0) {
 		kecho_msg_put(msg);
 		return n;
@@ -135,7 +135,7 @@ static ssize_t write_framed(struct kecho_writer *w, const u8 *data, size_t len, 
 	kecho_event(msg)->prio = f.prio;
 	kecho_event(msg)->deadline_us = cpu_to_le32(f.deadline_us);
 	memcpy(kecho_event_payload(msg), p, end - p);
-	n = kecho_publish(w->channel, msg, time_ns);
+	n = kecho_channel_publish(w->channel, msg, time_ns, w->batch);
 	if (n < 0) {
 		kecho_msg_put(msg);
 		return n;

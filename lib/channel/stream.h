@@ -16,6 +16,7 @@
  * @type: of the directory that it is in, or empty
  * @buf: what has come of an unfinished line
  * @skip: a line was too long, and its end has not come yet
+ * @batch: see kecho_channel_publish()
  */
 struct kecho_writer {
 	struct kecho_channel *channel;
@@ -24,6 +25,7 @@ struct kecho_writer {
 	char type[KECHO_NAME_MAX + 1];
 	u8 *buf;
 	u32 len, cap;
+	struct kecho_batch *batch;
 };
 
 /**

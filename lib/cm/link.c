@@ -1059,8 +1059,21 @@ void kecho_flow_drain(struct kecho_flow *flow)
 }
 EXPORT_SYMBOL_GPL(kecho_flow_drain);
 
+static void batch_add(struct kecho_batch *batch, struct kecho_link *link)
+{
+	u32 i;
+
+	for (i = 0; i < batch->n; i++)
+		if (batch->links[i] == link)
+			return;
+	if (i < ARRAY_SIZE(batch->links))
+		batch->links[batch->n++] = kecho_link_get(link);
+	else
+		link_kick(link);
+}
+
 u32 kecho_flow_push(struct kecho_flow *flow, u32 chan, u16 flags, struct kecho_msg *msg, u32 max,
-		    enum kecho_overflow policy)
+		    enum kecho_overflow policy, struct kecho_batch *batch)
 {
 	struct kecho_event_prefix prefix = { .chan = cpu_to_le32(chan), .flags = cpu_to_le16(flags) };
 	struct kecho_link *link = flow->link;
@@ -1099,7 +1112,10 @@ u32 kecho_flow_push(struct kecho_flow *flow, u32 chan, u16 flags, struct kecho_m
 	flow->bytes += size;
 	if (!flow->count++)
 		list_move_tail(&flow->ready, &link->ready);
-	link_kick(link);
+	if (batch)
+		batch_add(batch, link);
+	else
+		link_kick(link);
 out:
 	flow->lost += lost;
 	link_discard(link, &gone);
@@ -1212,6 +1228,25 @@ bool kecho_cm_settled(struct kecho_cm *cm)
 	return settled;
 }
 EXPORT_SYMBOL_GPL(kecho_cm_settled);
+
+bool kecho_cm_drained(struct kecho_cm *cm)
+{
+	struct kecho_link *link;
+	bool busy = false;
+
+	mutex_lock(&cm->lock);
+	list_for_each_entry(link, &cm->links, node) {
+		spin_lock_bh(&link->lock);
+		busy = link->conn && link->conn->up &&
+		       (link->out_records || !list_empty(&link->ctl) || !list_empty(&link->ready));
+		spin_unlock_bh(&link->lock);
+		if (busy)
+			break;
+	}
+	mutex_unlock(&cm->lock);
+	return !busy;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_drained);
 
 void kecho_cm_bye(struct kecho_cm *cm)
 {

@@ -224,6 +224,8 @@ void kecho_cm_init(struct kecho_cm *cm, u64 id, const char *name, const struct k
 		   const struct kecho_cm_user *user, u64 seed);
 /** kecho_cm_exit() - ends all sessions (down()), asks the home to close all connections, frees all links */
 void kecho_cm_exit(struct kecho_cm *cm, u64 now);
+/** kecho_cm_drained() - has every peer that is connected got all that was meant for it? */
+bool kecho_cm_drained(struct kecho_cm *cm);
 /** kecho_cm_bye() - tell all peers that this node leaves; the home then sends what it can and calls kecho_cm_exit() */
 void kecho_cm_bye(struct kecho_cm *cm);
 u64 kecho_cm_random(struct kecho_cm *cm);
@@ -287,6 +289,18 @@ void kecho_link_send(struct kecho_link *link, u8 type, struct kecho_msg *msg);
 void kecho_flow_given(struct kecho_flow *flow, u64 *events, u64 *bytes);
 
 void kecho_flow_init(struct kecho_flow *flow, struct kecho_link *link);
+
+/**
+ * struct kecho_batch - links that have something to send for a publisher who may sleep
+ *
+ * Such a one gathers them, with a reference each, while it holds locks, and sends when it holds none any more: no other thread needs
+ * to be woken for it. Those that find no place here are kicked.
+ */
+struct kecho_batch {
+	u32 n;
+	struct kecho_link *links[KECHO_BATCH_LINKS];
+};
+
 /** kecho_flow_destroy() - drop what is queued. Return: how many events that were */
 u32 kecho_flow_destroy(struct kecho_flow *flow);
 /**
@@ -294,11 +308,12 @@ u32 kecho_flow_destroy(struct kecho_flow *flow);
  * @chan: this node's number of the channel
  * @flags: KECHO_EVENT_*
  * @policy: what to do when @max events or KECHO_QUEUE_BYTES wait; KECHO_BLOCK never drops: its caller has looked at the credit
+ * @batch: gets the link; NULL: the link is kicked
  * Takes a reference to @msg of its own. Return: the number of events lost by it, 0 most of the time.
  * Context: any; does not sleep.
  */
 u32 kecho_flow_push(struct kecho_flow *flow, u32 chan, u16 flags, struct kecho_msg *msg, u32 max,
-		    enum kecho_overflow policy);
+		    enum kecho_overflow policy, struct kecho_batch *batch);
 /** kecho_flow_drain() - hand all that waits to the link, ahead of any later kecho_link_send(), before the flow's end */
 void kecho_flow_drain(struct kecho_flow *flow);
 #endif

@@ -234,7 +234,7 @@ static void publish(const char *type, u32 len)
 	struct kecho_msg *msg = kecho_event_alloc(type, NULL, len, GFP_KERNEL);
 
 	memset(kecho_event_payload(msg), 'p', len);
-	if (kecho_publish(ch, msg, now) < 0)
+	if (kecho_channel_publish(ch, msg, now, NULL) < 0)
 		kecho_msg_put(msg);
 }
 

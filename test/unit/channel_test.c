@@ -106,7 +106,7 @@ static struct kecho_msg *event(const char *type, const char *payload, u32 len)
 
 static int publish_msg(struct kecho_msg *msg, u64 time_ns)
 {
-	int n = kecho_publish(ch, msg, time_ns);
+	int n = kecho_channel_publish(ch, msg, time_ns, NULL);
 
 	if (n < 0)
 		kecho_msg_put(msg);
@@ -1518,7 +1518,7 @@ static void *publisher(void *arg)
 			pthread_mutex_lock(&room_lock);
 			room = told_room;
 			pthread_mutex_unlock(&room_lock);
-			n = kecho_publish(ch, msg, i);
+			n = kecho_channel_publish(ch, msg, i, NULL);
 			if (n != -EAGAIN)
 				break;
 			/* From here on the node owes a room(). */

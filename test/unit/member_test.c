@@ -191,7 +191,7 @@ static int publish(int i, int c, u32 extra)
 	check(msg);
 	memset(kecho_event_payload(msg), 'x', sizeof(p) + extra);
 	memcpy(kecho_event_payload(msg), &p, sizeof(p));
-	ret = kecho_publish(a->ch, msg, sim_realtime());
+	ret = kecho_channel_publish(a->ch, msg, sim_realtime(), NULL);
 	if (ret < 0)
 		kecho_msg_put(msg);
 	else

@@ -38,6 +38,8 @@
 #define KECHO_HISTORY_BYTES	(4u << 20)
 #define KECHO_HISTORY_RECORDS	4096
 #define KECHO_CONTROL_QUEUE	(16u << 20)	/* a JOIN for each of KECHO_CHANNELS_MAX */
+/* So many links a publisher serves itself; the others have workers. */
+#define KECHO_BATCH_LINKS	8
 /* How much may arrive before it is acknowledged. */
 #define KECHO_ACK_RECORDS	64
 #define KECHO_ACK_BYTES		(256u << 10)
