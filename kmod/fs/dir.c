@@ -68,17 +68,10 @@ static void dir_notify(struct kechofs_dir *d, enum kechofs_kind kind)
 
 /* --- what the core says --- */
 
-static struct kechofs_dir *user_dir(struct kecho_channel_user *u)
-{
-	return container_of(u, struct kechofs_dir, user);
-}
-
 static void on_room(struct kecho_channel_user *u)
 {
 	struct kechofs_dir *d = user_dir(u);
 
-	atomic_inc(&d->rooms);
-	wake_up_interruptible_poll(&d->room, EPOLLOUT | EPOLLWRNORM);
 	kill_fasync(&d->room_async, SIGIO, POLL_OUT);
 	if (READ_ONCE(d->ntails) && refcount_inc_not_zero(&d->ref) && !queue_work(kechofs_wq, &d->tail_work))
 		dir_put(d);
@@ -122,7 +115,7 @@ static void on_joined(struct kecho_channel_user *u)
 	wake_up(&d->wait);
 }
 
-const struct kecho_channel_user dir_user = {
+const struct kecho_channel_user_ops dir_user_ops = {
 	.room = on_room,
 	.changed = on_changed,
 	.joined = on_joined,
@@ -141,7 +134,8 @@ struct kechofs_dir *dir_new(struct kechofs *fs, const char *name, struct kechofs
 	strscpy(d->name, name, sizeof(d->name));
 	d->parent = parent ? dir_get(parent) : NULL;
 	d->channel = parent ? kecho_channel_get(parent->channel) : NULL;
-	d->user = dir_user;
+	d->user.ops = &dir_user_ops;
+	init_waitqueue_head(&d->user.room);
 	INIT_LIST_HEAD(&d->types);
 	for (k = 0; k <= KIND_MEMBERS; k++)
 		atomic64_set(&d->mtime[k], home_realtime());
@@ -149,7 +143,6 @@ struct kechofs_dir *dir_new(struct kechofs *fs, const char *name, struct kechofs
 	d->rested = jiffies;
 	INIT_DELAYED_WORK(&d->notify, dir_notify_work);
 	init_waitqueue_head(&d->wait);
-	init_waitqueue_head(&d->room);
 	mutex_init(&d->tail_lock);
 	INIT_LIST_HEAD(&d->tails);
 	INIT_WORK(&d->tail_work, events_tail_work);

@@ -109,7 +109,8 @@ static ssize_t events_read_iter(struct kiocb *iocb, struct iov_iter *to)
 /* Publishes @data, waiting for room. Returns how much was published; less than @len: @err says why. */
 static size_t publish(struct events_file *f, const u8 *data, size_t len, u64 time_ns, bool wait, int *err)
 {
-	struct kechofs_dir *d = f->dir, *c = dir_channel(d);
+	struct kechofs_dir *d = f->dir;
+	struct kecho_channel_user *u = &dir_channel(d)->user;
 	struct kecho_batch batch = { 0 };
 	size_t done = 0;
 	ssize_t n;
@@ -119,13 +120,13 @@ static size_t publish(struct events_file *f, const u8 *data, size_t len, u64 tim
 	f->writer.batch = &batch;
 	while (done < len) {
 		/* Read before the core looks for room: when there is some later, it counts on. */
-		rooms = atomic_read(&c->rooms);
+		rooms = atomic_read(&u->rooms);
 		WRITE_ONCE(d->writing, current);
 		n = kecho_writer_write(&f->writer, data + done, len - done, time_ns);
 		cmpxchg(&d->writing, current, NULL);
 		kecho_tcp_send(&batch);
 		if (n == -EAGAIN && wait)
-			n = wait_event_interruptible(c->room, atomic_read(&c->rooms) != rooms);
+			n = wait_event_interruptible(u->room, atomic_read(&u->rooms) != rooms);
 		if (n < 0) {
 			*err = n;
 			break;
@@ -235,7 +236,7 @@ void events_tail_work(struct work_struct *work)
 			tail_free(d, t, err);
 	}
 	mutex_unlock(&d->tail_lock);
-	wake_up(&d->room);
+	wake_up(&d->user.room);
 	dir_put(d);
 }
 
@@ -282,7 +283,7 @@ static void finish(struct events_file *f)
 
 	if (err == -EAGAIN) {
 		if (READ_ONCE(d->ntails) >= KECHO_TAILS_MAX && !(current->flags & PF_KTHREAD))
-			wait_event_killable_timeout(d->room, READ_ONCE(d->ntails) < KECHO_TAILS_MAX, TAILS_WAIT);
+			wait_event_killable_timeout(d->user.room, READ_ONCE(d->ntails) < KECHO_TAILS_MAX, TAILS_WAIT);
 		if (tail_add(d, &f->writer))
 			return;
 	}
@@ -366,7 +367,7 @@ static __poll_t events_poll(struct file *file, poll_table *wait)
 			ev |= EPOLLIN | EPOLLRDNORM;
 	}
 	if (f->writes) {
-		poll_wait(file, &dir_channel(f->dir)->room, wait);
+		poll_wait(file, &dir_channel(f->dir)->user.room, wait);
 		if (kecho_channel_room(f->dir->channel, f->writer.type))
 			ev |= EPOLLOUT | EPOLLWRNORM;
 	}

@@ -82,7 +82,7 @@ struct kechofs {
  * @rested: when it may do so again (jiffies)
  * @writing: whose write(2) is publishing: the VFS tells fsnotify of that one
  * @wait: mkdir, and who polls texts
- * @room: writers; @rooms counts the times that there was some; @room_async: those who want a signal
+ * @room_async: writers who want a signal when there is room
  * @tails: unterminated last lines of closed files for which there was no room; @tail_lock, @ntails
  */
 struct kechofs_dir {
@@ -105,8 +105,7 @@ struct kechofs_dir {
 	unsigned long changed, rested;
 	struct task_struct *writing;
 	struct delayed_work notify;
-	wait_queue_head_t wait, room;
-	atomic_t rooms;
+	wait_queue_head_t wait;
 	struct fasync_struct *room_async;
 	struct mutex tail_lock;
 	struct list_head tails;
@@ -126,6 +125,11 @@ static inline struct kechofs_dir *dir_channel(struct kechofs_dir *d)
 	return d->parent ? d->parent : d;
 }
 
+static inline struct kechofs_dir *user_dir(struct kecho_channel_user *u)
+{
+	return container_of(u, struct kechofs_dir, user);
+}
+
 extern struct workqueue_struct *kechofs_wq;
 extern const struct file_operations kechofs_events_ops, kechofs_text_ops;
 
@@ -134,6 +138,9 @@ extern const struct file_operations kechofs_events_ops, kechofs_text_ops;
 int kechofs_fill(struct kechofs *fs);
 /** kechofs_stop() - no file is open: leaves the channels; no work runs after it */
 void kechofs_stop(struct kechofs *fs);
+/** kechofs_service_open(), kechofs_service_close() - see &struct kecho_tree_ops */
+struct kecho_channel *kechofs_service_open(struct kecho_home *h, const char *name, bool create);
+void kechofs_service_close(struct kecho_channel *ch);
 /** kechofs_open() - counts an open file and takes a reference; -ENOENT after rmdir */
 int kechofs_open(struct kechofs_dir *d);
 void kechofs_close(struct kechofs_dir *d);
@@ -145,7 +152,7 @@ struct kechofs_dir *dir_get(struct kechofs_dir *d);
 void dir_put(struct kechofs_dir *d);
 /** dir_quit() - no callback and no work concerns it any more. Context: a grace period after channel->home was cleared */
 void dir_quit(struct kechofs_dir *d);
-extern const struct kecho_channel_user dir_user;
+extern const struct kecho_channel_user_ops dir_user_ops;
 
 /* events.c */
 /** events_drop_tails() - the channel is being left: a last try to publish last lines; says on the log which are lost */

@@ -217,6 +217,28 @@ static void kechofs_end(struct kechofs *fs)
 	kfree(fs);
 }
 
+static bool kechofs_hold(struct kecho_home *h)
+{
+	struct kechofs *fs = h->fs;
+
+	return atomic_inc_not_zero(&fs->sb->s_active);
+}
+
+static void kechofs_release(struct kecho_home *h)
+{
+	struct kechofs *fs = h->fs;
+
+	deactivate_super(fs->sb);
+}
+
+static const struct kecho_tree_ops kechofs_tree_ops = {
+	.listed = text_listed,
+	.hold = kechofs_hold,
+	.release = kechofs_release,
+	.open = kechofs_service_open,
+	.close = kechofs_service_close,
+};
+
 static int kechofs_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct options *o = fc->fs_private;
@@ -251,8 +273,9 @@ static int kechofs_fill_super(struct super_block *sb, struct fs_context *fc)
 	fs->options = o->home;
 	o->home.npeers = o->home.ngroups = 0;
 	fs->home->fs = fs;
-	fs->home->listed = text_listed;
 	err = kechofs_fill(fs);
+	if (!err)
+		kecho_home_ready(fs->home, &kechofs_tree_ops);
 	/* kill_sb ends what the root leads to. */
 	if (err && !sb->s_root) {
 		kecho_home_stop(fs->home);

@@ -245,20 +245,20 @@ static void wait_joined(struct kechofs_dir *d, struct inode *dir)
 	spin_unlock(&d->fs->lock);
 }
 
-static compat_mkdir_t root_mkdir(struct compat_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+/* The root is locked. */
+static int channel_make(struct kechofs *fs, struct dentry *dentry)
 {
-	struct kechofs *fs = inode_dir(dir)->fs;
+	struct inode *dir = d_inode(fs->sb->s_root);
 	struct kecho_channel *ch;
 	struct kechofs_dir *d;
 	struct making m;
-	int err = -EINVAL;
+	int err;
 
 	if (!name_valid(dentry))
-		goto out;
-	err = -ENOMEM;
+		return -EINVAL;
 	d = dir_new(fs, dentry->d_name.name, NULL);
 	if (!d)
-		goto out;
+		return -ENOMEM;
 	err = making_begin(&m, d, dentry, current_fsuid(), current_fsgid(), dir_mode(fs->mode));
 	if (err)
 		goto out_put;
@@ -270,11 +270,17 @@ static compat_mkdir_t root_mkdir(struct compat_idmap *idmap, struct inode *dir, 
 	d->channel = kecho_channel_get(ch);
 	d->joining = true;
 	making_done(&m, d, dir, dentry);
+	if (d_unhashed(dentry))
+		d_rehash(dentry);
 	wait_joined(d, dir);
 out_put:
 	dir_put(d);
-out:
-	return compat_mkdir_ret(err);
+	return err;
+}
+
+static compat_mkdir_t root_mkdir(struct compat_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+{
+	return compat_mkdir_ret(channel_make(inode_dir(dir)->fs, dentry));
 }
 
 static compat_mkdir_t channel_mkdir(struct compat_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
@@ -365,6 +371,63 @@ static const struct inode_operations channel_iops = { DIR_IOPS, .mkdir = channel
 static const struct inode_operations node_iops = { DIR_IOPS };
 static const struct inode_operations type_iops = { DIR_IOPS };
 static const struct inode_operations file_iops = { .getattr = tree_getattr, .setattr = tree_setattr };
+
+/* --- services --- */
+
+static struct kecho_channel *service_find(struct kecho_home *h, const char *name)
+{
+	struct kecho_channel *ch = kecho_channel_find(&h->node, name), *found = ERR_PTR(-ENOENT);
+	struct kecho_channel_user *u;
+
+	if (!ch)
+		return found;
+	rcu_read_lock();
+	u = READ_ONCE(ch->home);
+	if (u && !kechofs_open(user_dir(u)))
+		found = ch;
+	rcu_read_unlock();
+	kecho_channel_put(ch);
+	return found;
+}
+
+static int service_mkdir(struct kechofs *fs, const char *name)
+{
+	struct dentry *root = fs->sb->s_root, *dentry;
+	struct inode *dir = d_inode(root);
+	struct qstr q = QSTR_INIT(name, strlen(name));
+	int err = -ENOMEM;
+
+	inode_lock_nested(dir, I_MUTEX_PARENT);
+	/* One that somebody looked up in vain may still be there. */
+	dentry = d_hash_and_lookup(root, &q);
+	if (!dentry)
+		dentry = d_alloc(root, &q);
+	if (dentry && d_is_positive(dentry))
+		err = -EEXIST;
+	else if (dentry)
+		err = channel_make(fs, dentry);
+	if (!err)
+		fsnotify_mkdir(dir, dentry);
+	inode_unlock(dir);
+	dput(dentry);
+	return err;
+}
+
+struct kecho_channel *kechofs_service_open(struct kecho_home *h, const char *name, bool create)
+{
+	struct kecho_channel *ch = service_find(h, name);
+	int err;
+
+	if (PTR_ERR(ch) != -ENOENT || !create)
+		return ch;
+	err = service_mkdir(h->fs, name);
+	return err && err != -EEXIST ? ERR_PTR(err) : service_find(h, name);
+}
+
+void kechofs_service_close(struct kecho_channel *ch)
+{
+	kechofs_close(user_dir(ch->home));
+}
 
 /* --- the mount --- */
 

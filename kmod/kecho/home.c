@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #define pr_fmt(fmt) "kecho: " fmt
 #include <linux/delay.h>
+#include <linux/poll.h>
 #include <linux/module.h>
 #include <linux/random.h>
 #include <linux/slab.h>
@@ -32,8 +33,11 @@ static void on_room(struct kecho_channel *ch)
 
 	rcu_read_lock();
 	u = READ_ONCE(ch->home);
-	if (u)
-		u->room(u);
+	if (u) {
+		atomic_inc(&u->rooms);
+		wake_up_interruptible_poll(&u->room, EPOLLOUT | EPOLLWRNORM);
+		u->ops->room(u);
+	}
 	rcu_read_unlock();
 }
 
@@ -44,7 +48,7 @@ static void on_changed(struct kecho_channel *ch, enum kecho_file file, const str
 	rcu_read_lock();
 	u = READ_ONCE(ch->home);
 	if (u)
-		u->changed(u, file, event);
+		u->ops->changed(u, file, event);
 	rcu_read_unlock();
 }
 
@@ -55,7 +59,7 @@ static void on_joined(struct kecho_channel *ch)
 	rcu_read_lock();
 	u = READ_ONCE(ch->home);
 	if (u)
-		u->joined(u);
+		u->ops->joined(u);
 	rcu_read_unlock();
 }
 
@@ -63,8 +67,8 @@ static void on_listed(struct kecho_node *node, u32 request, const char *name, co
 {
 	struct kecho_home *h = node_home(node);
 
-	if (h->listed)
-		h->listed(h, request, name, holding);
+	if (h->tree)
+		h->tree->listed(h, request, name, holding);
 }
 
 static const struct kecho_node_ops home_ops = {
@@ -150,6 +154,27 @@ out:
 }
 EXPORT_SYMBOL_GPL(kecho_home_start);
 
+void kecho_home_ready(struct kecho_home *h, const struct kecho_tree_ops *tree)
+{
+	mutex_lock(&homes_lock);
+	h->tree = tree;
+	mutex_unlock(&homes_lock);
+}
+EXPORT_SYMBOL_GPL(kecho_home_ready);
+
+struct kecho_home *kecho_home_of(struct net *net)
+{
+	struct home_net *hn = net_generic(net, home_id);
+	struct kecho_home *h;
+
+	mutex_lock(&homes_lock);
+	h = hn->home;
+	if (h && (!h->tree || !h->tree->hold(h)))
+		h = NULL;
+	mutex_unlock(&homes_lock);
+	return h;
+}
+
 void kecho_home_stop(struct kecho_home *h)
 {
 	struct home_net *hn = net_generic(h->net, home_id);
@@ -168,12 +193,20 @@ static struct pernet_operations home_net_ops = {
 
 static int __init kecho_init(void)
 {
-	return register_pernet_subsys(&home_net_ops);
+	int err = kecho_api_init();
+
+	if (err)
+		return err;
+	err = register_pernet_subsys(&home_net_ops);
+	if (err)
+		kecho_api_exit();
+	return err;
 }
 
 static void __exit kecho_exit(void)
 {
 	unregister_pernet_subsys(&home_net_ops);
+	kecho_api_exit();
 }
 
 module_init(kecho_init);

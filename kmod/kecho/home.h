@@ -8,13 +8,22 @@
 #include "../../lib/channel/channel.h"
 #include "../cm/tcp.h"
 
+struct kecho_home;
+
 /**
  * struct kecho_channel_user - what channel->home points to: who is told of a channel. See struct kecho_node_ops.
+ * @rooms: counts the times that there was some; @room wakes the publishers who wait for it
  *
  * Called with locks held and under rcu_read_lock(), may only note or wake: who sets channel->home to NULL frees it after a grace
  * period.
  */
 struct kecho_channel_user {
+	const struct kecho_channel_user_ops *ops;
+	atomic_t rooms;
+	wait_queue_head_t room;
+};
+
+struct kecho_channel_user_ops {
 	void (*room)(struct kecho_channel_user *u);
 	void (*changed)(struct kecho_channel_user *u, enum kecho_file file, const struct kecho_msg *event);
 	void (*joined)(struct kecho_channel_user *u);
@@ -40,16 +49,31 @@ struct kecho_home_options {
 };
 
 /**
+ * struct kecho_tree_ops - what the node's tree does for it
+ * @listed: told of answers to kecho_group_list(); called with cm.lock held
+ * @hold: the tree, and so the node, stays until @release. False: it is being taken down. homes_lock is held
+ * @open: a channel by its directory, which stays until @close; @create: makes it if there is none. ERR_PTR: -ENOENT, or as mkdir
+ */
+struct kecho_tree_ops {
+	void (*listed)(struct kecho_home *h, u32 request, const char *name, const struct kecho_holding *holding);
+	bool (*hold)(struct kecho_home *h);
+	void (*release)(struct kecho_home *h);
+	struct kecho_channel *(*open)(struct kecho_home *h, const char *name, bool create);
+	void (*close)(struct kecho_channel *ch);
+};
+
+/**
  * struct kecho_home - a node and what it runs on
- * @listed: told of answers to kecho_group_list(); set by the filesystem, called with cm.lock held
+ * @tree: NULL until it is complete; written with homes_lock held
+ * @fs: the tree's
  */
 struct kecho_home {
 	struct kecho_node node;
 	struct kecho_tcp tcp;
 	struct net *net;
 	bool insecure;
+	const struct kecho_tree_ops *tree;
 	void *fs;
-	void (*listed)(struct kecho_home *h, u32 request, const char *name, const struct kecho_holding *holding);
 };
 
 static inline struct kecho_home *node_home(struct kecho_node *node)
@@ -64,8 +88,16 @@ static inline struct kecho_home *node_home(struct kecho_node *node)
  * Return: or ERR_PTR: -EBUSY if the namespace has a node, -EINVAL, -EPERM (see the log), -ENOMEM
  */
 struct kecho_home *kecho_home_start(struct net *net, const struct kecho_home_options *o);
+/** kecho_home_ready() - the tree is complete: services may use the node */
+void kecho_home_ready(struct kecho_home *h, const struct kecho_tree_ops *tree);
+/** kecho_home_of() - the node of a network namespace, held (see &struct kecho_tree_ops), or NULL */
+struct kecho_home *kecho_home_of(struct net *net);
 /** kecho_home_stop() - all channels have been left, all files are closed */
 void kecho_home_stop(struct kecho_home *h);
+
+/* api.c */
+int kecho_api_init(void);
+void kecho_api_exit(void);
 
 static inline u64 home_now(void)
 {

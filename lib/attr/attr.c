@@ -97,14 +97,12 @@ static int name_cmp(const char *a, size_t alen, const char *b, size_t blen)
 	return c ? c : (alen > blen) - (alen < blen);
 }
 
-int kecho_attrs_decode(const void *data, size_t len, gfp_t gfp, struct kecho_attrs **out)
+int kecho_attrs_check(const void *data, size_t len)
 {
 	struct kecho_attr attr, last = { 0 };
-	struct kecho_attrs *a;
 	size_t pos = 0;
 	int n;
 
-	*out = NULL;
 	if (len > KECHO_ATTRS_BYTES_MAX)
 		return -E2BIG;
 	while (pos < len) {
@@ -116,8 +114,18 @@ int kecho_attrs_decode(const void *data, size_t len, gfp_t gfp, struct kecho_att
 		last = attr;
 		pos += n;
 	}
-	if (!len)
-		return 0;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kecho_attrs_check);
+
+int kecho_attrs_decode(const void *data, size_t len, gfp_t gfp, struct kecho_attrs **out)
+{
+	int err = kecho_attrs_check(data, len);
+	struct kecho_attrs *a;
+
+	*out = NULL;
+	if (err || !len)
+		return err;
 	a = kmalloc(sizeof(*a) + len, gfp);
 	if (!a)
 		return -ENOMEM;
@@ -129,29 +137,56 @@ int kecho_attrs_decode(const void *data, size_t len, gfp_t gfp, struct kecho_att
 }
 EXPORT_SYMBOL_GPL(kecho_attrs_decode);
 
-bool kecho_attrs_next(const struct kecho_attrs *a, u32 *pos, struct kecho_attr *attr)
+bool kecho_attr_next(const void *attrs, size_t len, u32 *pos, struct kecho_attr *attr)
 {
 	int n;
 
-	if (!a || *pos >= a->len)
+	if (*pos >= len)
 		return false;
-	n = attr_read(a->data + *pos, a->len - *pos, attr);
+	n = attr_read((const u8 *)attrs + *pos, len - *pos, attr);
 	if (n < 0)
 		return false;
 	*pos += n;
 	return true;
 }
+EXPORT_SYMBOL_GPL(kecho_attr_next);
+
+bool kecho_attr_find(const void *attrs, size_t len, const char *name, struct kecho_attr *attr)
+{
+	size_t name_len = strlen(name);
+	u32 pos = 0;
+
+	while (kecho_attr_next(attrs, len, &pos, attr))
+		if (attr->name_len == name_len && !memcmp(attr->name, name, name_len))
+			return true;
+	return false;
+}
+EXPORT_SYMBOL_GPL(kecho_attr_find);
+
+int kecho_attr_encode(const char *lines, void *buf, size_t size)
+{
+	struct kecho_attrs *a;
+	int err = kecho_attrs_merge_text(NULL, lines, strlen(lines), GFP_KERNEL, &a);
+
+	if (err)
+		return err;
+	err = !a ? 0 : a->len > size ? -E2BIG : (int)a->len;
+	if (err > 0)
+		memcpy(buf, a->data, err);
+	kecho_attrs_put(a);
+	return err;
+}
+EXPORT_SYMBOL_GPL(kecho_attr_encode);
+
+bool kecho_attrs_next(const struct kecho_attrs *a, u32 *pos, struct kecho_attr *attr)
+{
+	return a && kecho_attr_next(a->data, a->len, pos, attr);
+}
 EXPORT_SYMBOL_GPL(kecho_attrs_next);
 
 bool kecho_attrs_find(const struct kecho_attrs *a, const char *name, struct kecho_attr *attr)
 {
-	size_t len = strlen(name);
-	u32 pos = 0;
-
-	while (kecho_attrs_next(a, &pos, attr))
-		if (attr->name_len == len && !memcmp(attr->name, name, len))
-			return true;
-	return false;
+	return a && kecho_attr_find(a->data, a->len, name, attr);
 }
 EXPORT_SYMBOL_GPL(kecho_attrs_find);
 
@@ -321,7 +356,7 @@ int kecho_attrs_merge_text(const struct kecho_attrs *base, const char *text, siz
 }
 EXPORT_SYMBOL_GPL(kecho_attrs_merge_text);
 
-static void attr_print_value(struct kecho_text *t, const struct kecho_attr *attr)
+void kecho_attr_print_value(struct kecho_text *t, const struct kecho_attr *attr)
 {
 	struct kecho_attr again = { 0 };
 	u64 v, whole;
@@ -350,6 +385,7 @@ static void attr_print_value(struct kecho_text *t, const struct kecho_attr *attr
 			kecho_text_append(t, attr->str, attr->str_len);
 	}
 }
+EXPORT_SYMBOL_GPL(kecho_attr_print_value);
 
 void kecho_attrs_print(struct kecho_text *t, const struct kecho_attrs *a, char sep)
 {
@@ -359,7 +395,7 @@ void kecho_attrs_print(struct kecho_text *t, const struct kecho_attrs *a, char s
 	while (kecho_attrs_next(a, &pos, &attr)) {
 		kecho_text_append(t, attr.name, attr.name_len);
 		kecho_text_append(t, "=", 1);
-		attr_print_value(t, &attr);
+		kecho_attr_print_value(t, &attr);
 		kecho_text_append(t, &sep, 1);
 	}
 }

@@ -13,15 +13,8 @@
 #define KECHO_ATTR_H
 #include <linux/types.h>
 #include <linux/refcount.h>
+#include <kecho/kecho.h>
 #include <kecho/limits.h>
-
-enum kecho_attr_type {
-	KECHO_ATTR_INT = 1,
-	KECHO_ATTR_DECIMAL = 2,
-	KECHO_ATTR_STRING = 3,
-};
-
-#define KECHO_DECIMAL_ONE 1000000000
 
 /**
  * struct kecho_attrs - an attribute list
@@ -35,31 +28,18 @@ struct kecho_attrs {
 	u8 data[];
 };
 
-/**
- * struct kecho_attr - one entry, as kecho_attrs_next() and kecho_attrs_find() present it
- * @name: points into the list, not terminated
- * @str: a string's bytes, likewise
- * @num: an integer, or a decimal in units of 10^-9
- */
-struct kecho_attr {
-	const char *name;
-	const char *str;
-	s64 num;
-	u16 str_len;
-	u8 name_len;
-	u8 type;
-};
-
 /** kecho_name_valid() - may this be the name of a node, channel, type, attribute or filter? */
 bool kecho_name_valid(const char *name, size_t len);
 
 struct kecho_attrs *kecho_attrs_get(struct kecho_attrs *a);
 void kecho_attrs_put(struct kecho_attrs *a);
 
+/** kecho_attrs_check() - are these bytes a list? 0, -EBADMSG if malformed or unsorted, -E2BIG */
+int kecho_attrs_check(const void *data, size_t len);
 /**
  * kecho_attrs_decode() - check bytes from outside and make a list of them
  * @out: the list, a new reference; NULL for no bytes
- * Return: 0, -EBADMSG if malformed or unsorted, -E2BIG, -ENOMEM
+ * Return: 0, -ENOMEM, or as kecho_attrs_check()
  */
 int kecho_attrs_decode(const void *data, size_t len, gfp_t gfp, struct kecho_attrs **out);
 
@@ -87,6 +67,8 @@ int kecho_attr_cmp(const struct kecho_attr *a, const struct kecho_attr *b);
 int kecho_attr_parse_value(struct kecho_attr *attr, const char *s, size_t len);
 
 struct kecho_text;
+/** kecho_attr_print_value() - its text form */
+void kecho_attr_print_value(struct kecho_text *t, const struct kecho_attr *attr);
 /** kecho_attrs_print() - the text form: name=value pairs, @sep after each */
 void kecho_attrs_print(struct kecho_text *t, const struct kecho_attrs *a, char sep);
 #endif

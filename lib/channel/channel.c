@@ -18,6 +18,19 @@ struct kecho_channel *channel_find(struct kecho_node *node, const char *name)
 	return NULL;
 }
 
+struct kecho_channel *kecho_channel_find(struct kecho_node *node, const char *name)
+{
+	struct kecho_channel *ch;
+
+	mutex_lock(&node->cm.lock);
+	ch = channel_find(node, name);
+	if (ch)
+		kecho_channel_get(ch);
+	mutex_unlock(&node->cm.lock);
+	return ch;
+}
+EXPORT_SYMBOL_GPL(kecho_channel_find);
+
 struct kecho_channel *kecho_channel_get(struct kecho_channel *ch)
 {
 	refcount_inc(&ch->ref);

@@ -240,6 +240,8 @@ void kecho_node_tick(struct kecho_node *node, u64 now);
 struct kecho_channel *kecho_channel_join(struct kecho_node *node, const char *name, void *home, u64 rank, u64 now, int *err);
 /** kecho_channel_leave() - leave; publishers get -ENODEV from then on, readers the end. Puts the reference of the join. */
 void kecho_channel_leave(struct kecho_channel *ch, u64 now);
+/** kecho_channel_find() - the channel of that name that this node is on: a reference, or NULL. Context: process. */
+struct kecho_channel *kecho_channel_find(struct kecho_node *node, const char *name);
 struct kecho_channel *kecho_channel_get(struct kecho_channel *ch);
 void kecho_channel_put(struct kecho_channel *ch);
 
@@ -279,6 +281,8 @@ void kecho_sink_close(struct kecho_sink *sink, u64 now);
  * Return: 1 and a reference in @msg; 0: nothing is queued; -EMSGSIZE. Context: any.
  */
 int kecho_sink_pop(struct kecho_sink *sink, u32 max, struct kecho_msg **msg);
+/** kecho_sink_flags() - KECHO_FRAME_* of an event that is read from it */
+u32 kecho_sink_flags(const struct kecho_sink *sink, const struct kecho_msg *msg);
 /** kecho_sink_consumed() - @msg has been read: puts it, and gives the publishers room */
 void kecho_sink_consumed(struct kecho_sink *sink, struct kecho_msg *msg);
 /** kecho_source_open() - someone means to publish; shown in members' role= */

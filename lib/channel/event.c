@@ -5,9 +5,8 @@
 #include <linux/string.h>
 #include "event.h"
 
-struct kecho_msg *kecho_event_alloc(const char *type, const struct kecho_attrs *attrs, u32 len, gfp_t gfp)
+struct kecho_msg *kecho_event_make(const char *type, u8 type_len, const void *attrs, u16 attrs_len, u32 len, gfp_t gfp)
 {
-	u32 type_len = strlen(type), attrs_len = attrs ? attrs->len : 0;
 	struct kecho_event_wire *ev;
 	struct kecho_msg *msg;
 
@@ -18,19 +17,24 @@ struct kecho_msg *kecho_event_alloc(const char *type, const struct kecho_attrs *
 	memset(ev, 0, sizeof(*ev));
 	ev->type_len = type_len;
 	ev->attrs_len = cpu_to_le16(attrs_len);
-	memcpy(ev->bytes, type, type_len);
+	if (type_len)
+		memcpy(ev->bytes, type, type_len);
 	if (attrs_len)
-		memcpy(ev->bytes + type_len, attrs->data, attrs_len);
+		memcpy(ev->bytes + type_len, attrs, attrs_len);
 	return msg;
+}
+EXPORT_SYMBOL_GPL(kecho_event_make);
+
+struct kecho_msg *kecho_event_alloc(const char *type, const struct kecho_attrs *attrs, u32 len, gfp_t gfp)
+{
+	return kecho_event_make(type, strlen(type), attrs ? attrs->data : NULL, attrs ? attrs->len : 0, len, gfp);
 }
 EXPORT_SYMBOL_GPL(kecho_event_alloc);
 
 int kecho_event_check(const struct kecho_msg *msg)
 {
 	const struct kecho_event_wire *ev;
-	struct kecho_attrs *attrs;
 	u32 left = msg->len - msg->off;
-	int err;
 
 	if (msg->off > msg->len || left < sizeof(*ev))
 		return -EBADMSG;
@@ -40,11 +44,6 @@ int kecho_event_check(const struct kecho_msg *msg)
 		return -EBADMSG;
 	if (ev->type_len && !kecho_name_valid((const char *)ev->bytes, ev->type_len))
 		return -EBADMSG;
-	if (!ev->attrs_len)
-		return 0;
-	err = kecho_attrs_decode(kecho_event_attrs(msg), le16_to_cpu(ev->attrs_len), GFP_KERNEL, &attrs);
-	if (!err)
-		kecho_attrs_put(attrs);
-	return err;
+	return kecho_attrs_check(kecho_event_attrs(msg), le16_to_cpu(ev->attrs_len));
 }
 EXPORT_SYMBOL_GPL(kecho_event_check);

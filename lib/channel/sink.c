@@ -247,6 +247,15 @@ int kecho_sink_pop(struct kecho_sink *sink, u32 max, struct kecho_msg **msg)
 }
 EXPORT_SYMBOL_GPL(kecho_sink_pop);
 
+u32 kecho_sink_flags(const struct kecho_sink *sink, const struct kecho_msg *msg)
+{
+	const struct kecho_event_wire *ev = kecho_event(msg);
+
+	return (le64_to_cpu(ev->origin) == sink->channel->node->cm.id ? KECHO_FRAME_LOCAL : 0) |
+	       (le64_to_cpu(ev->time_ns) < sink->since ? KECHO_FRAME_RETAINED : 0);
+}
+EXPORT_SYMBOL_GPL(kecho_sink_flags);
+
 void kecho_sink_consumed(struct kecho_sink *sink, struct kecho_msg *msg)
 {
 	kecho_msg_put(msg);

@@ -201,11 +201,9 @@ static int reader_frame(struct kecho_reader *r)
 		.publisher = le64_to_cpu(ev->origin),
 		.lost = READ_ONCE(r->sink->lost),
 		.deadline_us = le32_to_cpu(ev->deadline_us),
-		.flags = le64_to_cpu(ev->origin) == r->sink->channel->node->cm.id ? KECHO_FRAME_LOCAL : 0,
+		.flags = kecho_sink_flags(r->sink, r->msg),
 	};
 
-	if (le64_to_cpu(ev->time_ns) < r->sink->since)
-		f.flags |= KECHO_FRAME_RETAINED;
 	t.err = kecho_attrs_decode(kecho_event_attrs(r->msg), le16_to_cpu(ev->attrs_len), GFP_KERNEL, &list);
 	kecho_attrs_print(&attrs, list, '\n');
 	kecho_attrs_put(list);
