@@ -6,6 +6,7 @@
 #include <linux/string.h>
 #include <linux/time64.h>
 #include "internal.h"
+#include <trace/events/kecho.h>
 
 struct kecho_channel *channel_find(struct kecho_node *node, const char *name)
 {
@@ -81,6 +82,7 @@ struct kecho_channel *kecho_channel_join(struct kecho_node *node, const char *na
 	INIT_LIST_HEAD(&ch->retained);
 	hash_add(node->channels, &ch->hash, kecho_name_hash(name));
 	node->nchannels++;
+	trace_kecho_join(ch, node->cm.id);
 
 	kecho_lease_claim(&ch->lease, node->cm.id, 0);
 	ch->join_until = now + (u64)KECHO_JOIN_MS * NSEC_PER_MSEC;
@@ -108,6 +110,7 @@ void kecho_channel_leave(struct kecho_channel *ch, u64 now)
 	mutex_lock(&node->cm.lock);
 	hash_del(&ch->hash);
 	node->nchannels--;
+	trace_kecho_leave(ch, node->cm.id);
 	/* With members left, the one that takes over registers it anew; a release would let go of the name between. */
 	if (!ch->nmembers)
 		kecho_group_release(&node->group, &ch->lease);
@@ -145,8 +148,10 @@ u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg)
 		} else {
 			ch->lost++;
 			atomic64_inc(&ch->node->stats.lost_sink);
+			trace_kecho_lose(ch, 0, false, 1);
 		}
 	}
+	trace_kecho_deliver(ch, msg, n);
 	ch->delivered += n;
 	atomic64_add(n, &ch->node->stats.delivered);
 	channel_retain(ch, msg);
@@ -293,6 +298,8 @@ int kecho_channel_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 t
 			continue;
 		}
 		lost = kecho_flow_push(&m->flow, ch->chan, 0, msg, ch->settings.queue, ch->settings.overflow, batch);
+		if (lost)
+			trace_kecho_lose(ch, m->id, true, lost);
 		m->lost += lost;
 		atomic64_add(lost, &node->stats.lost_link);
 		atomic64_inc(&node->stats.sent);
@@ -300,6 +307,7 @@ int kecho_channel_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 t
 	}
 	n += channel_deliver(ch, msg);
 	atomic64_inc(&node->stats.published);
+	trace_kecho_publish(ch, msg, n);
 	spin_unlock_bh(&ch->lock);
 	kecho_msg_put(msg);
 	return n;

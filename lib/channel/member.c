@@ -7,6 +7,7 @@
 #include <linux/string.h>
 #include <linux/time64.h>
 #include "internal.h"
+#include <trace/events/kecho.h>
 
 struct awaited {
 	struct list_head node;
@@ -348,6 +349,7 @@ static struct kecho_member *member_add(struct kecho_channel *ch, struct kecho_li
 	spin_unlock_bh(&node->map_lock);
 	spin_lock_bh(&ch->lock);
 	list_add_tail(&m->node, &ch->members);
+	trace_kecho_join(ch, m->id);
 	ch->nmembers++;
 	spin_unlock_bh(&ch->lock);
 	return m;
@@ -364,6 +366,7 @@ static void member_unlist(struct kecho_member *m)
 	spin_unlock_bh(&node->map_lock);
 	spin_lock_bh(&ch->lock);
 	WRITE_ONCE(m->gone, true);
+	trace_kecho_leave(ch, m->id);
 	list_del(&m->node);
 	ch->nmembers--;
 	spin_unlock_bh(&ch->lock);
@@ -765,6 +768,8 @@ static int heard_event(struct kecho_node *node, struct kecho_link *link, struct 
 	} else if (n <= m->rx_n) {
 		err = -EPROTO;
 	} else {
+		if (n > m->rx_n + 1)
+			trace_kecho_lose(ch, m->id, false, n - m->rx_n - 1);
 		m->lost += n - m->rx_n - 1;
 		atomic64_add(n - m->rx_n - 1, &node->stats.lost_link);
 		m->rx_n = n;

@@ -6,6 +6,7 @@
 #include <linux/string.h>
 #include <linux/time64.h>
 #include "internal.h"
+#include <trace/events/kecho.h>
 
 #define RING_FIRST 8
 
@@ -211,6 +212,7 @@ bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kech
 		/* Outside of the lock: its release may have credit to tell. */
 		kecho_msg_put(victim);
 		sink->channel->lost++;
+		trace_kecho_lose(sink->channel, 0, false, 1);
 		atomic64_inc(&sink->channel->node->stats.lost_sink);
 	}
 	if (sink->count == sink->cap && !ring_grow(sink)) {

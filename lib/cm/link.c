@@ -10,6 +10,7 @@
 #include <linux/time64.h>
 #include "../attr/attr.h"
 #include "link.h"
+#include <trace/events/kecho_link.h>
 
 #define MS(x) ((u64)(x) * NSEC_PER_MSEC)
 
@@ -284,6 +285,7 @@ static void link_end(struct kecho_link *link, u64 now)
 	if (link->state == KECHO_LINK_DOWN)
 		return;
 	link->state = KECHO_LINK_DOWN;
+	trace_kecho_link_state(link, false);
 	cm->user->down(link, now);
 	spin_lock_bh(&link->lock);
 	list_for_each_entry(o, &link->out, node)
@@ -314,6 +316,7 @@ static void link_lost(struct kecho_link *link, u64 now)
 	if (link->state != KECHO_LINK_UP)
 		return;
 	link->state = KECHO_LINK_SUSPECT;
+	trace_kecho_link_state(link, false);
 	link->lost_at = now;
 	link->tries = 0;
 	/* The lower id calls first, so that they seldom meet half-way. */
@@ -609,6 +612,7 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 		}
 	}
 	link->state = KECHO_LINK_UP;
+	trace_kecho_link_state(link, resume);
 	link->tries = 0;
 	link->redial_until = now + MS(KECHO_REDIAL_MS);
 	if (!conn->opener)
@@ -704,6 +708,7 @@ static int link_rx(struct kecho_link *link, struct kecho_conn *conn, const struc
 		ret = -ESTALE;
 		goto out;
 	}
+	trace_kecho_link_receive(link, rec);
 	link->last_rx = now;
 	msg->gen = link->gen;
 	link->received++;
@@ -922,6 +927,7 @@ int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t 
 		link->rx_unacked = link->rx_unacked_bytes = 0;
 		link->ack_due = 0;
 		link->want_ack = false;
+		trace_kecho_link_send(link, out_rec(o));
 		n = vec_put_out(vec, n, o, 0, bytes);
 	}
 	if (conn->beat_len > conn->beat_off) {
