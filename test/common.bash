@@ -139,7 +139,9 @@ modules_unload()
 	done
 }
 
-# backend_start MOUNTPOINT [OPTIONS]; the daemon's pid and log are in MOUNTPOINT.run.
+# backend_start MOUNTPOINT [OPTIONS]; the daemon's pid and log are in MOUNTPOINT.run. KECHO_ENTER is the command that starts it, in
+# another network say; it executes what it is given.
+KECHO_ENTER=()
 backend_start()
 {
 	local _mnt=$1 _opts=${2:-} _run=$1.run
@@ -150,13 +152,13 @@ backend_start()
 	kernel)
 		modules_load || return 1
 		cat /proc/sys/kernel/tainted >"$_run/tainted"
-		mount -t kechofs ${_opts:+-o "$_opts"} kecho "$_mnt"
+		"${KECHO_ENTER[@]}" mount -t kechofs ${_opts:+-o "$_opts"} kecho "$_mnt"
 		;;
 	fuse)
 		[[ -x $KECHOFSD ]] || fail "no $KECHOFSD" || return 1
 		(
 			rc=0
-			"$KECHOFSD" -f ${_opts:+-o "$_opts"} "$_mnt" &
+			"${KECHO_ENTER[@]}" "$KECHOFSD" -f ${_opts:+-o "$_opts"} "$_mnt" &
 			rm -f "$_run/status.$!"
 			echo $! >"$_run/pid"
 			wait $! || rc=$?

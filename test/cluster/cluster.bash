@@ -1,25 +1,50 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# A cluster in one kernel: host N is a network namespace with the address 10.77.0.N on a bridge (in a namespace of its
-# own), and a node whose mount is $K/hN. Nothing of it is seen from outside, so several suites can run at once.
+# A cluster in one kernel: host N is a network namespace with the address 10.77.0.N on a bridge, and a node whose mount is
+# $K/hN. Host 0 has no node: it is the bridge and runs the group server. Nothing of it is seen from outside, so several
+# suites can run at once. With KECHO_BACKEND=mixed the odd hosts have a kernel's node and the even ones a daemon.
 
 load ../common
 
 : "${HEARTBEAT:=$((200 * KECHO_SLOW))}"	# milliseconds; a node is gone after 8 of them
 LEASE=$((2000 * KECHO_SLOW))
 TEST_LIMIT=150				# seconds for one test
+GROUP=10.77.0.100:7326
 
 setup()
 {
 	((EUID == 0)) || skip "needs root: network namespaces"
+	[[ $BATS_TEST_FILENAME != *-daemon.bats || $KECHO_BACKEND == fuse ]] || skip "only a daemon"
 	K=$BATS_TEST_TMPDIR NET=kecho-$$ GROUP_PID=
 	declare -gA UP=()
 	export NET
-	export -f kill_hosts
-	# Whatever hangs: after that time the daemons die, and so every call on their mounts fails.
-	setsid bash -c 'sleep "$1"; kill_hosts' _ $((TEST_LIMIT * KECHO_SLOW)) </dev/null >/dev/null 2>&1 3>&- &
+	export -f kill_hosts kill_below watch
+	trap 'echo "no end after $((TEST_LIMIT * KECHO_SLOW)) s"; exit 1' USR1
+	setsid bash -c 'watch "$@"' _ "$BASHPID" $((TEST_LIMIT * KECHO_SLOW)) </dev/null >/dev/null 2>&1 3>&- &
 	WATCHDOG=$!
+}
+
+# watch PID SECONDS: whatever hangs, after that time the test ends. The daemons die, and so every call on their mounts fails;
+# what waits for a kernel's node is killed, or interrupted if it is the test itself.
+watch()
+{
+	sleep "$2"
+	while :; do
+		kill -USR1 "$1"
+		kill_hosts
+		kill_below "$1"
+		sleep 1
+	done
+}
+kill_below()
+{
+	local p
+	for p in $(cat "/proc/$1/task/$1/children"); do
+		((p != $$)) || continue
+		kill_below "$p"
+		kill -KILL "$p"
+	done
 }
 
 teardown()
@@ -31,7 +56,7 @@ teardown()
 	unset "KECHO_PIDS[${GROUP_PID:-0}]"
 	reap || rc=1
 	for h in "${!UP[@]}"; do
-		backend_stop "$K/h$h" || rc=1
+		node_stop "$h" || rc=1
 	done
 	if [[ $GROUP_PID ]]; then group_stop TERM || rc=1; fi
 	kill_hosts
@@ -70,39 +95,54 @@ sweep()
 # on HOST CMD...: in the host's network, but among our mounts (ip netns exec would hide new ones).
 on() { local h=$1; shift; nsenter "--net=/run/netns/$NET-h$h" "$@"; }
 on_background() { background exec nsenter "--net=/run/netns/$NET-h$1" "${@:2}"; }
-net() { ip -n "$NET-$1" "${@:2}"; }
+net() { ip -n "$NET-h$1" "${@:2}"; }
 
 # net_up N: hosts 1 to N, with two switches: br0, and br1 for a partition.
 net_up()
 {
 	local h
 	sweep
-	ip netns add "$NET-sw"
-	for h in br0 br1; do
-		net sw link add "$h" type bridge
-		net sw link set "$h" up
-	done
-	for ((h = 1; h <= $1; h++)); do
-		ip netns add "$NET-h$h"
-		net "h$h" -batch - <<-END
-			link set lo up
-			link add eth0 type veth peer name p$h netns $NET-sw
-			addr add 10.77.0.$h/24 dev eth0
-			link set eth0 up
-		END
-		net sw link set "p$h" master br0 up
-	done
+	ip netns add "$NET-h0"
+	net 0 -batch - <<-END
+		link add br0 type bridge
+		link add br1 type bridge
+		addr add ${GROUP%:*}/24 dev br0
+		link set lo up
+		link set br0 up
+		link set br1 up
+	END
+	for ((h = 1; h <= $1; h++)); do host_up "$h"; done
+}
+host_up()
+{
+	ip netns add "$NET-h$1"
+	net "$1" -batch - <<-END
+		link set lo up
+		link add eth0 type veth peer name p$1 netns $NET-h0
+		addr add 10.77.0.$1/24 dev eth0
+		link set eth0 up
+	END
+	net 0 link set "p$1" master br0 up
+}
+# host_lost HOST: it has lost its power. Nobody hears a goodbye, and what it still had to send is lost with it.
+host_lost()
+{
+	net 0 link del "p$1"
+	umount -l "$K/h$1"
+	ip netns del "$NET-h$1"
 }
 
-# switch BRIDGE HOST...: plug them in there
-switch() { local b=$1 h; shift; for h; do net sw link set "p$h" master "$b"; done; }
+# switch BRIDGE HOST...: plug them in there; unplug HOST, plug HOST: its cable
+switch() { local b=$1 h; shift; for h; do net 0 link set "p$h" master "$b"; done; }
+unplug() { net 0 link set "p$1" down; }
+plug() { net 0 link set "p$1" up; }
 
-# group_up; group_stop [SIGNAL]: the group server, on host 1
+# group_up; group_stop [SIGNAL]: the group server
 group_up()
 {
-	on_background 1 "$KECHO_BUILD/bin/kecho-groupd" -f -l 10.77.0.1:7326 --insecure --lease "$LEASE" 2>>"$K/group.log"
+	on_background 0 "$KECHO_BUILD/bin/kecho-groupd" -f -l "$GROUP" --insecure --lease "$LEASE" 2>>"$K/group.log"
 	GROUP_PID=$LAST_PID
-	wait_until '[[ $(on 1 ss -Hltn "sport = :7326") ]] || gone $GROUP_PID'
+	wait_until '[[ $(on 0 ss -Hltn "sport = :7326") ]] || gone $GROUP_PID'
 	! gone "$GROUP_PID" || fail "kecho-groupd ended: $(<"$K/group.log")"
 }
 group_stop()
@@ -114,29 +154,48 @@ group_stop()
 	[[ ${1:-KILL} == KILL || $rc == 0 ]] || fail "kecho-groupd: status $rc: $(<"$K/group.log")"
 }
 
-# node_up HOST [OPTIONS instead of group=]; node_kill HOST; node_stop HOST
+# The backend of HOST.
+backend_of()
+{
+	case $KECHO_BACKEND in
+	mixed) (($1 % 2)) && echo kernel || echo fuse ;;
+	*) echo "$KECHO_BACKEND" ;;
+	esac
+}
+
+# node_up HOST [OPTIONS instead of group=]; node_stop HOST
 node_up()
 {
-	local more=${2-group=10.77.0.1:7326}
-	mkdir -p "$K/h$1.run"
-	# Executed, not run: what backend_start takes for the daemon's pid is the daemon's.
-	printf '#!/bin/sh\nexec nsenter --net=/run/netns/%s-h%s %q "$@"\n' "$NET" "$1" "$KECHOFSD" >"$K/h$1.run/exec"
-	chmod +x "$K/h$1.run/exec"
-	KECHOFSD=$K/h$1.run/exec backend_start "$K/h$1" \
-		"name=h$1,listen=10.77.0.$1,insecure,heartbeat=$HEARTBEAT,lease=$LEASE${more:+,$more}"
+	local more=${2-group=$GROUP} KECHO_ENTER=(nsenter "--net=/run/netns/$NET-h$1") backend
+	backend=$(backend_of "$1")
+	[[ -e /run/netns/$NET-h$1 ]] || host_up "$1"
+	KECHO_BACKEND=$backend backend_start "$K/h$1" "name=h$1,listen=10.77.0.$1,insecure,heartbeat=$HEARTBEAT,lease=$LEASE${more:+,$more}"
 	UP[$1]=1
 }
+node_stop()
+{
+	local backend
+	backend=$(backend_of "$1")
+	unset "UP[$1]"
+	KECHO_BACKEND=$backend backend_stop "$K/h$1"
+}
 node_pid() { cat "$K/h$1.run/pid"; }
+# node_kill HOST: a daemon is killed; a kernel only dies with its host.
 node_kill()
 {
-	kill -KILL "$(node_pid "$1")"
 	unset "UP[$1]"
-	wait_until backend_ended "$K/h$1"
-	umount -lq "$K/h$1" || :
+	if [[ $(backend_of "$1") == kernel ]]; then
+		host_lost "$1"
+	else
+		kill -KILL "$(node_pid "$1")"
+		wait_until backend_ended "$K/h$1"
+		umount -lq "$K/h$1" || :
+	fi
 }
-node_stop() { unset "UP[$1]"; backend_stop "$K/h$1"; }
-# A node without a network.
-local_up() { backend_start "$K/h1" "name=h1"; UP[1]=1; }
+# node_freeze HOST, node_thaw HOST: a while in which it takes nothing; a kernel that does not run shows as a cable without
+# a signal.
+node_freeze() { if [[ $(backend_of "$1") == kernel ]]; then unplug "$1"; else kill -STOP "$(node_pid "$1")"; fi; }
+node_thaw() { if [[ $(backend_of "$1") == kernel ]]; then plug "$1"; else kill -CONT "$(node_pid "$1")"; fi; }
 
 # cluster_up N [HOSTS]: nodes 1 to N and a group server, with the networks of HOSTS hosts ready
 cluster_up()

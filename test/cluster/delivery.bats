@@ -15,9 +15,9 @@ reset() { on "$1" ss -K dst "10.77.0.$2" >/dev/null 2>&1; }
 		wait_until '(($(wc -l <"$K/out.2") > i * 10000))'
 		case $i in
 		4)
-			net h2 link set eth0 down
+			net 2 link set eth0 down
 			sleep 1.5	# the outage
-			net h2 link set eth0 up
+			net 2 link set eth0 up
 			;;
 		*) reset 1 2; reset $((2 + i % 2)) 1 ;;
 		esac
@@ -106,11 +106,11 @@ accounted()
 	HEARTBEAT=$((1000 * KECHO_SLOW)) cluster_up 3
 	join web 1 2 3
 	listen web 1 2 3
-	kill -STOP "$(node_pid 3)"
+	node_freeze 3
 	seq 1000 >"$K/h1/web/events"
 	heard 2 1000 5
 	cmp <(seq 1000) "$K/out.2"
-	kill -CONT "$(node_pid 3)"
+	node_thaw 3
 	heard 3 1000
 	cmp <(seq 1000) "$K/out.3"
 }
@@ -167,10 +167,11 @@ accounted()
 	HEARTBEAT=$((1000 * KECHO_SLOW)) cluster_up 2
 	join web 1 2
 	listen web 1 2
-	kill -STOP "$(node_pid 2)"
+	node_freeze 2
 	for i in {1..800}; do printf '%01000d\n' "$i"; done >"$K/in"
 	cat "$K/in" >"$K/h1/web/events"
-	background bash -c "sleep 0.4; kill -CONT $(node_pid 2)"
+	thaw_later() { sleep 0.4; node_thaw 2; }
+	background thaw_later
 	node_stop 1
 	heard 2 800 10
 	cmp "$K/in" "$K/out.2"

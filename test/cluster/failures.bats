@@ -122,12 +122,12 @@ load cluster
 @test "a host that falls silent is suspect, then gone" {
 	cluster_up 3
 	join web 1 2 3
-	net sw link set p3 down
+	unplug 3
 	wait_until '[[ $(member "$K/h1/web" h3 state) == suspect ]]'
 	[[ $(member "$K/h1/web" h2 state) == alive ]]
 	all_see web 1 2
 	flows web 1 2
-	net sw link set p3 up
+	plug 3
 	all_see web 1 2 3
 	flows web 1 2 3
 }
@@ -161,7 +161,7 @@ load cluster
 	# Host 3 attacks the node and the group server on host 1, and the node on host 4, which calls it.
 	find_python
 	on_background 3 "$KECHO_PYTHON" -S "$BATS_TEST_DIRNAME/garbage.py" \
-		10.77.0.3:7325 10.77.0.1:7325 10.77.0.1:7326 >"$K/attack" 2>&1
+		10.77.0.3:7325 10.77.0.1:7325 "$GROUP" >"$K/attack" 2>&1
 	attack=$LAST_PID
 	wait_until grep -q listening "$K/attack"
 	node_up 4 peer=10.77.0.3

@@ -178,7 +178,7 @@ load cluster
 	net_up 3
 	group_up
 	node_up 1
-	node_up 2 group=10.77.0.3:7326,group=10.77.0.1:7326
+	node_up 2 "group=10.77.0.3:7326,group=$GROUP"
 	join web 1 2
 	flows web 1 2
 }

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
+# What a daemon costs while nothing happens.
 load cluster
 
 # calls PID SECONDS: how many system calls it begins in that time. The first second is left out: to attach to a thread
