@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # `make help` says what there is.
 
-VERSION := 0.1.0
 BUILD ?= build
 CC ?= gcc
 PREFIX ?= /usr/local
+KVER ?= $(shell uname -r)
 SAN ?=
+# Where dkms and depmod are.
+export PATH := $(PATH):/usr/sbin:/sbin
 
 CFLAGS ?= -O2 -g
-KFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $(SAN) -DKECHO_VERSION='"$(VERSION)"'
+KFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $(SAN)
 COREFLAGS := $(KFLAGS) -Ilib/compat -Ilib/include -Ilib/include/uapi
 FUSEFLAGS := $(shell pkg-config --cflags fuse3 2>/dev/null)
 LIBS := -lpthread
@@ -28,9 +30,13 @@ say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 UNITS := $(wildcard packaging/systemd/*.service)
+VERSION := $(shell sed -n 's/^\#define KECHO_VERSION "\(.*\)"/\1/p' lib/include/kecho/version.h)
+MODULES := $(patsubst %.o,%,$(shell sed -n 's/^obj-m [:+]= //p' kmod/Kbuild))
+MODULES_BUILT := $(addprefix $(BUILD)/kmod/$(KVER)/,$(addsuffix .ko,$(MODULES)))
+MODULES_SRC := $(DESTDIR)/usr/src/kecho-$(VERSION)
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 
-.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-vm kmod install uninstall clean help
+.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-vm kmod install install-modules uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -66,7 +72,7 @@ $(BUILD)/test/fuzz/%: test/fuzz/%.c test/fuzz/fuzz.h $(CORE) $(wildcard lib/*/*.
 $(BUILD)/obj/tools/kecho/%.o: tools/kecho/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) -MMD -MP $(CFLAGS) $(KFLAGS) -Ilib/include/uapi -c -o $@ $<
+	$(Q)$(CC) -MMD -MP $(CFLAGS) $(KFLAGS) -Ilib/include -Ilib/include/uapi -c -o $@ $<
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -124,7 +130,8 @@ check-debug: deps
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' CFLAGS='-O1 -g' all
 	@BUILD=$(BUILD)/asan scripts/check tree cluster
 
-install: all
+# The modules that have been built for KVER are installed, too; for other kernels DKMS builds them from the source.
+install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
 	install -D -m755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd
 	ln -sf kechofsd $(DESTDIR)$(PREFIX)/sbin/kechofs
 	install -D -m755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/kecho
@@ -135,10 +142,27 @@ install: all
 	install -D -m644 completion/kecho.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kecho
 	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for u in $(notdir $(UNITS)); do \
-		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' packaging/systemd/$$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u || exit 1; \
+		sed 's|/usr/|$(PREFIX)/|' packaging/systemd/$$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$u || exit 1; \
 	done
+	rm -rf $(MODULES_SRC)
+	mkdir -p $(MODULES_SRC)
+	cp -r --parents lib kmod scripts/kmod $(MODULES_SRC)
+	sed 's/@VERSION@/$(VERSION)/; s/@MODULES@/$(MODULES)/' packaging/dkms/dkms.conf >$(MODULES_SRC)/dkms.conf
+
+# Found by modprobe after depmod, which is left to the package's installation if there is a DESTDIR.
+install-modules:
+	@test -z "$(filter-out $(wildcard $(MODULES_BUILT)),$(MODULES_BUILT))" || \
+		{ echo 'the modules for $(KVER) are not built: make kmod KVER=$(KVER)' >&2; exit 1; }
+	install -D -m644 -t $(DESTDIR)/lib/modules/$(KVER)/updates/kecho $(MODULES_BUILT)
+	strip -g $(addprefix $(DESTDIR)/lib/modules/$(KVER)/updates/kecho/,$(addsuffix .ko,$(MODULES)))
+	$(if $(DESTDIR),,depmod $(KVER))
 
 uninstall:
+	$(if $(DESTDIR),,! dkms status kecho/$(VERSION) 2>/dev/null | grep . || dkms remove kecho/$(VERSION) --all)
+	rm -rf $(MODULES_SRC)
+	for d in $(DESTDIR)/lib/modules/*/updates/kecho; do \
+		[ ! -d $$d ] || { rm -r $$d && $(if $(DESTDIR),:,v=$${d%/updates/kecho} && depmod $${v##*/}); } || exit 1; \
+	done
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/kechofsd sbin/kechofs sbin/kecho-groupd bin/kecho include/linux/kecho.h \
 		$(addprefix lib/systemd/system/,$(notdir $(UNITS))) share/bash-completion/completions/kecho $(foreach p,$(wildcard man/*),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))
 
@@ -152,7 +176,9 @@ help:
 	@echo 'make check-unit     unit tests          make check-san      the same under sanitizers, and the fuzzers'
 	@echo 'make check-tree     the mounted tree    make check-cluster  several hosts in network namespaces'
 	@echo 'make check-debug    tree and cluster tests with the programs under ASan and UBSan'
-	@echo 'make kmod           the kernel modules (in progress), for this kernel or KVER=release, into $(BUILD)/kmod'
+	@echo 'make kmod           the kernel modules, for this kernel or KVER=release, into $(BUILD)/kmod'
 	@echo 'make check-vm       the tree suite on a mount by the modules, in guests with Debian'"'"'s kernels 6.1 and 6.12'
-	@echo 'make install        into PREFIX=$(PREFIX) (DESTDIR is respected); make uninstall'
+	@echo 'make install        into PREFIX=$(PREFIX) (DESTDIR is respected), with the modules if they have been built for this kernel'
+	@echo '                    or KVER, and their source for DKMS: dkms install kecho/$(VERSION); make uninstall'
+	@echo 'make install-modules  only the modules'
 	@echo 'make clean'

@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <kecho/version.h>
 #include "fs.h"
 
 #define REQUESTS_A_TURN 64

@@ -4,6 +4,7 @@
 #include <argp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <kecho/version.h>
 #include "../kechofs/home.h"
 
 const char *argp_program_version = "kecho-groupd " KECHO_VERSION;

@@ -8,6 +8,7 @@
 #include <linux/statfs.h>
 #include <linux/utsname.h>
 #include <net/net_namespace.h>
+#include <kecho/version.h>
 #include "fs.h"
 
 #define KECHOFS_MAGIC 0x6b656368
@@ -391,4 +392,6 @@ module_init(kechofs_init);
 module_exit(kechofs_exit);
 MODULE_ALIAS_FS("kechofs");
 MODULE_LICENSE("GPL");
+MODULE_AUTHOR("The KECho project");
+MODULE_VERSION(KECHO_VERSION);
 MODULE_DESCRIPTION("KECho: the tree of event channels");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/log2.h>
 #include <linux/module.h>
+#include <kecho/version.h>
 #include "nwmon.h"
 
 /* Whose socket this is may only be looked at under sk_callback_lock: nwmon_unwatch() takes it back. */
@@ -85,4 +86,6 @@ void nwmon_handled(struct nwmon *w, struct nwmon_stats *stats)
 EXPORT_SYMBOL_GPL(nwmon_handled);
 
 MODULE_LICENSE("GPL");
+MODULE_AUTHOR("The KECho project");
+MODULE_VERSION(KECHO_VERSION);
 MODULE_DESCRIPTION("KECho: watches sockets, calls back when data arrives");

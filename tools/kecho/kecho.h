@@ -13,10 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-
-#ifndef KECHO_VERSION
-#define KECHO_VERSION	"0.1.0"
-#endif
+#include <kecho/version.h>
 
 /* Besides EXIT_SUCCESS and EXIT_FAILURE; the same as timeout(1). */
 #define EXIT_USAGE	2
