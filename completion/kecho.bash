@@ -51,8 +51,8 @@ _kecho()
 	# The arguments before the cursor: how many, and the first, which is the channel.
 	for ((i = 2; i < cword; i++)); do
 		case ${words[i]} in
-			-[Wnftapo] | --count | --timeout | --type | --file | --attr | --prio | \
-			--wait-members | --options | --format) ((i++)) ;;
+			-[WnftapoH] | --count | --timeout | --type | --file | --attr | --prio | \
+			--wait-members | --options | --home | --format) ((i++)) ;;
 			-*) ;;
 			*) ((nargs++)) || channel=${words[i]} ;;
 		esac
@@ -77,6 +77,10 @@ _kecho()
 			compopt -o nospace
 			return
 			;;
+		up:-H | up:--home)
+			mapfile -t COMPREPLY < <(compgen -W 'auto kernel fuse' -- "$cur")
+			return
+			;;
 		sub:-[Wn] | sub:--count | sub:--timeout | sub:--format | pub:-[ap] | pub:--attr | \
 		pub:--prio | pub:--wait-members | pub:--timeout)
 			return
@@ -85,7 +89,7 @@ _kecho()
 
 	case $command in
 		up)
-			options='--options --dry-run --help'
+			options='--options --home --foreground --dry-run --help'
 			;;
 		pub)
 			options='--lines --file --attr --type --prio --wait-members --timeout --help'

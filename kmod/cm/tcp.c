@@ -406,10 +406,8 @@ int kecho_tcp_call(struct kecho_tcp *t, const char *host, u16 default_port)
 	struct kecho_addr addr;
 	struct kecho_link *link;
 
-	if (addr_parse(host, default_port, &addr)) {
-		pr_err("%s: give an IP address, with or without :PORT; the kernel looks up no names\n", host);
+	if (addr_parse(host, default_port, &addr))
 		return -EINVAL;
-	}
 	kecho_addr_str(&addr, full);
 	mutex_lock(&t->cm->lock);
 	link = kecho_cm_call(t->cm, full, NULL, now_ns());
@@ -468,34 +466,23 @@ int kecho_tcp_listen(struct kecho_tcp *t, const char *addr, u16 default_port, bo
 	union sock_addr at;
 	int err, len;
 
-	if (addr_parse(addr, default_port, &cm->listen)) {
-		pr_err("listen=%s: give an IP address, with or without :PORT\n", addr);
+	if (addr_parse(addr, default_port, &cm->listen))
 		return -EINVAL;
-	}
-	if (!is_loopback(&cm->listen) && !insecure) {
-		pr_err("listen=%s: links are not encrypted, and anyone who reaches that address could join; listen on 127.0.0.1, or say 'insecure' if the network is trusted\n",
-		       addr);
+	if (!is_loopback(&cm->listen) && !insecure)
 		return -EPERM;
-	}
 	len = addr_to_sock(&cm->listen, &at);
 	err = sock_create_kern(t->net, at.sa.sa_family, SOCK_STREAM, IPPROTO_TCP, &t->listener);
 	if (err)
-		goto fail;
+		return err;
 	sock_set_reuseaddr(t->listener->sk);
 	err = kernel_bind(t->listener, &at.sa, len);
 	if (!err)
 		err = kernel_getsockname(t->listener, &at.sa);
 	if (err < 0)
-		goto fail;
+		return err;
 	addr_from_sock(&cm->listen, &at);
 	nwmon_watch(&t->monitor, t->listener, NULL, listener_arrived, listener_arrived);
-	err = kernel_listen(t->listener, 128);
-	if (err)
-		goto fail;
-	return 0;
-fail:
-	pr_err("listen=%s: error %d\n", addr, err);
-	return err;
+	return kernel_listen(t->listener, 128);
 }
 EXPORT_SYMBOL_GPL(kecho_tcp_listen);
 

@@ -49,9 +49,13 @@ void kecho_tcp_due(struct kecho_cm *cm, u64 when);
 void kecho_tcp_send(struct kecho_batch *batch);
 
 void kecho_tcp_init(struct kecho_tcp *t, struct kecho_cm *cm, struct net *net, void (*tick)(struct kecho_cm *cm, u64 now));
-/** kecho_tcp_listen() - @addr: an IP address, with or without a port. 0 or -errno; says on the log what is wrong */
+/**
+ * kecho_tcp_listen() - be called by others
+ * @addr: an IP address, with or without a port
+ * Return: 0; -EINVAL: no such address; -EPERM: not a loopback one, and not @insecure; or the socket's error
+ */
 int kecho_tcp_listen(struct kecho_tcp *t, const char *addr, u16 default_port, bool insecure);
-/** kecho_tcp_call() - want a link to an IP address, for ever. -EINVAL, -ENOMEM */
+/** kecho_tcp_call() - want a link to an IP address, for ever. -EINVAL: no such address; -ENOMEM */
 int kecho_tcp_call(struct kecho_tcp *t, const char *host, u16 default_port);
 /** kecho_tcp_goodbye() - nobody is accepted any more; what is queued is sent, then the peers are told that this node leaves */
 void kecho_tcp_goodbye(struct kecho_tcp *t);

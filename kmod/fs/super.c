@@ -265,7 +265,7 @@ static int kechofs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_op = &kechofs_super_ops;
 	sb->s_iflags |= SB_I_NOEXEC | SB_I_NODEV;
 
-	fs->home = kecho_home_start(fc->net_ns, &o->home);
+	fs->home = kecho_home_start(fc->net_ns, &o->home, fc);
 	if (IS_ERR(fs->home)) {
 		err = PTR_ERR(fs->home);
 		kfree(fs);

@@ -85,7 +85,30 @@ static void home_tick(struct kecho_cm *cm, u64 now)
 	kecho_node_tick(container_of(cm, struct kecho_node, cm), now);
 }
 
-static int home_connect(struct kecho_home *h, const struct kecho_home_options *o)
+static int home_listen(struct kecho_home *h, const char *listen, const struct kecho_home_options *o, struct fs_context *fc)
+{
+	int err = kecho_tcp_listen(&h->tcp, listen, o->registry ? KECHO_GROUP_PORT : KECHO_PORT, o->insecure);
+
+	if (err == -EINVAL)
+		errorf(fc, "kechofs: listen=%s: give an IP address, with or without :PORT", listen);
+	else if (err == -EPERM)
+		errorf(fc, "kechofs: listen=%s: links are not encrypted, and anyone who reaches that address could join; listen on 127.0.0.1, or say 'insecure' if the network is trusted",
+		       listen);
+	else if (err)
+		errorf(fc, "kechofs: listen=%s: %pe", listen, ERR_PTR(err));
+	return err;
+}
+
+static int home_call(struct kecho_home *h, const char *option, const char *host, u16 port, struct fs_context *fc)
+{
+	int err = kecho_tcp_call(&h->tcp, host, port);
+
+	if (err == -EINVAL)
+		errorf(fc, "kechofs: %s=%s: give an IP address, with or without :PORT; the kernel looks up no names", option, host);
+	return err;
+}
+
+static int home_connect(struct kecho_home *h, const struct kecho_home_options *o, struct fs_context *fc)
 {
 	const char *listen = o->listen;
 	int err = 0;
@@ -96,11 +119,11 @@ static int home_connect(struct kecho_home *h, const struct kecho_home_options *o
 	else if (!listen[0] && (o->npeers || o->ngroups))
 		listen = "127.0.0.1:0";
 	if (listen[0])
-		err = kecho_tcp_listen(&h->tcp, listen, o->registry ? KECHO_GROUP_PORT : KECHO_PORT, o->insecure);
+		err = home_listen(h, listen, o, fc);
 	for (i = 0; !err && i < o->npeers; i++)
-		err = kecho_tcp_call(&h->tcp, o->peers[i], KECHO_PORT);
+		err = home_call(h, "peer", o->peers[i], KECHO_PORT, fc);
 	for (i = 0; !err && i < o->ngroups; i++)
-		err = kecho_tcp_call(&h->tcp, o->groups[i], KECHO_GROUP_PORT);
+		err = home_call(h, "group", o->groups[i], KECHO_GROUP_PORT, fc);
 	return err;
 }
 
@@ -113,7 +136,7 @@ static void home_free(struct kecho_home *h)
 	kvfree(h);
 }
 
-struct kecho_home *kecho_home_start(struct net *net, const struct kecho_home_options *o)
+struct kecho_home *kecho_home_start(struct net *net, const struct kecho_home_options *o, struct fs_context *fc)
 {
 	struct home_net *hn = net_generic(net, home_id);
 	struct kecho_home *h;
@@ -138,7 +161,7 @@ struct kecho_home *kecho_home_start(struct net *net, const struct kecho_home_opt
 	h->node.max_event = o->max_event;
 	h->node.cm.heartbeat = o->heartbeat * (u64)NSEC_PER_MSEC;
 	kecho_tcp_init(&h->tcp, &h->node.cm, net, home_tick);
-	err = home_connect(h, o);
+	err = home_connect(h, o, fc);
 	if (err) {
 		home_free(h);
 		goto out;

@@ -4,6 +4,7 @@
  */
 #ifndef KECHO_HOME_H
 #define KECHO_HOME_H
+#include <linux/fs_context.h>
 #include <linux/timekeeping.h>
 #include "../../lib/channel/channel.h"
 #include "../cm/tcp.h"
@@ -84,10 +85,11 @@ static inline struct kecho_home *node_home(struct kecho_node *node)
 /**
  * kecho_home_start() - start the node of a network namespace
  * @net: a reference is held until kecho_home_stop()
+ * @fc: whose log is told what is wrong with the options
  * Waits, at most a second, until the configured peers have been reached or found away.
- * Return: or ERR_PTR: -EBUSY if the namespace has a node, -EINVAL, -EPERM (see the log), -ENOMEM
+ * Return: or ERR_PTR: -EBUSY if the namespace has a node, -EINVAL, -EPERM, -ENOMEM or the listener's error
  */
-struct kecho_home *kecho_home_start(struct net *net, const struct kecho_home_options *o);
+struct kecho_home *kecho_home_start(struct net *net, const struct kecho_home_options *o, struct fs_context *fc);
 /** kecho_home_ready() - the tree is complete: services may use the node */
 void kecho_home_ready(struct kecho_home *h, const struct kecho_tree_ops *tree);
 /** kecho_home_of() - the node of a network namespace, held (see &struct kecho_tree_ops), or NULL */

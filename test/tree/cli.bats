@@ -295,13 +295,13 @@ terminal() { script -qec "stty cols 200; $(printf '%q ' "$@")" /dev/null </dev/n
 	exits 1 unpriv "$kecho" members "$CH"
 }
 
-@test "up and down: a node of its own" {
-	[[ $KECHO_BACKEND == fuse ]] || skip "starts kechofsd"
+@test "up and down: a node of its own, by FUSE" {
 	need_root
 	local KECHO_DIR=$T/node
-	exits 0 kecho up -n -o name=mine
-	[[ $OUT == *"kechofsd -o name=mine $T/node" ]]
-	exits 0 kecho up -o name=mine -o queue=9
+	exits 0 kecho up -n -H fuse -o name=mine
+	[[ $OUT == 'home: user space (FUSE)'*"kechofsd -o name=mine $T/node" ]]
+	exits 0 kecho up --home=fuse -o name=mine -o queue=9
+	[[ $OUT == "a node in user space (FUSE) runs at $T/node" ]]
 	exits 1 kecho up
 	says 'mounted at .* already.*kecho down'
 	exits 0 kecho join c
@@ -314,15 +314,30 @@ terminal() { script -qec "stty cols 200; $(printf '%q ' "$@")" /dev/null </dev/n
 	local daemon; daemon=$(sed -n 's/^pid=//p' "$T/node/.node/config")
 	exits 0 kecho down
 	wait_until gone "$daemon"	# it has ended, and now init has heard of it
-	exits 1 kecho up -o nonsense=1
+	exits 1 kecho up -H fuse -o nonsense=1
 	says 'no option nonsense'
 }
 
+@test "up: without a home given, it says why the node is not the kernel's" {
+	need_root
+	local KECHO_DIR=$T/node
+	if [[ $KECHO_BACKEND == kernel ]]; then
+		exits 0 kecho up
+		[[ $OUT == *"(FUSE) runs at $T/node: this network namespace has a node in the kernel already" ]]
+		kecho down
+		exits 1 kecho up -H kernel
+		says 'has a node in the kernel already'
+	fi
+	install -m 755 "$KECHO_BUILD/bin/kecho" "$KECHO_ROOT/kecho-up"
+	exits 0 unpriv "$KECHO_ROOT/kecho-up" up -n
+	[[ $OUT == *"only root may mount the kernel's"* || $OUT == *'no kernel module'* ]]
+	exits 2 kecho up -H moon
+}
+
 @test "the node dies: sub and pub end, and say so" {
-	[[ $KECHO_BACKEND == fuse ]] || skip "kills kechofsd"
 	need_root
 	local KECHO_DIR=$T/node pub
-	kecho up -o name=mine
+	kecho up -H fuse -o name=mine
 	kecho join c
 	background "$KECHO_BUILD/bin/kecho" pub --wait-members 2 c x 2>"$T/pub"
 	pub=$LAST_PID
@@ -332,7 +347,7 @@ terminal() { script -qec "stty cols 200; $(printf '%q ' "$@")" /dev/null </dev/n
 	[[ $(<"$T/err") == 'kecho: channel c is gone' ]]
 	refused '' wait_exit "$pub"
 	grep -q 'has died or was stopped' "$T/pub"
-	kecho up -o name=mine
+	kecho up -H fuse -o name=mine
 	kecho down
 }
 

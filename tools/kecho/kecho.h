@@ -71,6 +71,11 @@ char *read_all(int fd, const char *name, size_t *len);
 char *read_file(const char *channel, const char *file);
 int write_file(const char *channel, const char *file, const char *text);
 
+/* kernel.c: the kernel's node */
+int kernel_open(const char **why);
+char *kernel_options(char **lists, int n);
+bool kernel_mount(int fd, const char *options, const char *dir, const char **why);
+
 /* members.c */
 int count_members(int fd);
 

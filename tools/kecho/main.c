@@ -17,7 +17,7 @@ static const struct command {
 	const char *help;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "up", "[-n] [-o OPTIONS] [DIR]", "start a node", cmd_up },
+	{ "up", "[-fn] [-H HOME] [-o OPTIONS] [DIR]", "start a node", cmd_up },
 	{ "down", "[DIR]", "stop a node", cmd_down },
 	{ "ls", "[-j]", "list the channels", cmd_ls },
 	{ "join", "CHANNEL...", "join or create channels", cmd_join },

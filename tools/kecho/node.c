@@ -21,29 +21,45 @@
 
 extern char **environ;
 
+enum home { HOME_AUTO, HOME_KERNEL, HOME_FUSE };
+
 struct up {
 	const char *dir;
-	bool dry_run;
-	char **daemon_args;	/* kechofsd [-o OPTIONS]... DIR */
-	int nargs;
+	enum home home;
+	bool dry_run, foreground;
+	char **options;
+	int noptions;
 };
 
 static const struct argp_option up_options[] = {
 	{ "options", 'o', "OPTIONS", 0,
 	  "options of the node, such as name=a,group=HOST; may be repeated, see kechofsd(8)", 0 },
+	{ "home", 'H', "HOME", 0, "kernel, fuse or auto (the default): where the node runs", 0 },
+	{ "foreground", 'f', NULL, 0, "for services: with FUSE, stay in the foreground", 0 },
 	{ "dry-run", 'n', NULL, 0, "only print the command that would be run", 0 },
 	{ 0 }
 };
 
 static error_t parse_up_opt(int key, char *arg, struct argp_state *state)
 {
-	static char option[] = "-o";
 	struct up *up = state->input;
 
 	switch (key) {
 	case 'o':
-		up->daemon_args[up->nargs++] = option;
-		up->daemon_args[up->nargs++] = arg;
+		up->options[up->noptions++] = arg;
+		return 0;
+	case 'H':
+		if (!strcmp(arg, "kernel"))
+			up->home = HOME_KERNEL;
+		else if (!strcmp(arg, "fuse"))
+			up->home = HOME_FUSE;
+		else if (!strcmp(arg, "auto"))
+			up->home = HOME_AUTO;
+		else
+			argp_error(state, "--home is kernel, fuse or auto, not '%s'", arg);
+		return 0;
+	case 'f':
+		up->foreground = true;
 		return 0;
 	case 'n':
 		up->dry_run = true;
@@ -59,7 +75,8 @@ static error_t parse_up_opt(int key, char *arg, struct argp_state *state)
 
 static const struct argp up_argp = {
 	up_options, parse_up_opt, "[DIR]",
-	"Start a node, and mount its channels at DIR (KECHO_DIR, /kecho by default).",
+	"Start a node, and mount its channels at DIR (KECHO_DIR, /kecho by default). It is the "
+	"kernel's if its modules load, else it runs in user space (FUSE).",
 	NULL, NULL, NULL
 };
 
@@ -112,53 +129,113 @@ static char *find_mount(const char *dir)
 	return found;
 }
 
-static void start(struct up *up, const char *daemon)
+/* The directory where the node will be mounted, the caller's. */
+static char *make_directory(const char *dir)
 {
-	char *mount = find_mount(up->dir), *real;
-	int status;
+	char *mount = find_mount(dir), *real;
 
-	if (mount)
+	/* What a killed daemon has left is in nobody's way. */
+	if (mount && (!access(mount, F_OK) || errno != ENOTCONN || umount2(mount, MNT_DETACH)))
 		die("a node is mounted at %s already: `kecho down %s` stops it", mount, mount);
-	if (mkdir(up->dir, 0755) && errno != EEXIST)
+	if (mkdir(dir, 0755) && errno != EEXIST)
 		die("cannot create %s: %m: name a directory that you may write, as in "
-		    "`kecho up DIR`", up->dir);
-	real = realpath(up->dir, NULL);
+		    "`kecho up DIR`", dir);
+	free(mount);
+	real = realpath(dir, NULL);
 	if (!real)
-		die("%s: %m", up->dir);
-	up->daemon_args[up->nargs] = real;
+		die("%s: %m", dir);
+	return real;
+}
 
-	status = run(up->daemon_args);
+/* Returns false with @why if the node cannot be the kernel's. */
+static bool up_kernel(const struct up *up, const char **why)
+{
+	char *options, *dir;
+	bool done = true;
+	int fd;
+
+	fd = kernel_open(why);
+	if (fd < 0)
+		return false;
+	options = kernel_options(up->options, up->noptions);
+	if (up->dry_run) {
+		printf("home: the kernel\nmount -t kechofs -o %s kecho %s\n", options, up->dir);
+	} else {
+		dir = make_directory(up->dir);
+		done = kernel_mount(fd, options, dir, why);
+		if (done)
+			printf("a node in the kernel runs at %s\n", dir);
+		free(dir);
+	}
+	free(options);
+	close(fd);
+	return done;
+}
+
+/* @why it is not the kernel's; NULL: it was not asked for. */
+static void up_fuse(const struct up *up, const char *why)
+{
+	static char option[] = "-o", foreground[] = "-f";
+	char path[PATH_MAX], *dir, **args;
+	int n = 0, i, status;
+
+	args = calloc(2 * up->noptions + 4, sizeof(char *));
+	if (!args)
+		die("%m");
+	args[n++] = (char *)find_daemon(path, sizeof(path));
+	if (up->foreground)
+		args[n++] = foreground;
+	for (i = 0; i < up->noptions; i++) {
+		args[n++] = option;
+		args[n++] = up->options[i];
+	}
+	if (up->dry_run) {
+		printf("home: user space (FUSE)%s%s\n", why ? ": " : "", why ?: "");
+		for (i = 0; i < n; i++)
+			printf("%s ", args[i]);
+		puts(up->dir);
+		free(args);
+		return;
+	}
+	dir = make_directory(up->dir);
+	args[n] = dir;
+	if (up->foreground) {
+		printf("a node in user space (FUSE) at %s%s%s\n", dir, why ? ": " : "", why ?: "");
+		fflush(stdout);
+		execvp(args[0], args);
+		die("cannot start %s: %m: install it, or build it with make", args[0]);
+	}
+	status = run(args);
 	if (status < 0)
-		die("cannot start %s: %m: install it, or build it with make", daemon);
+		die("cannot start %s: %m: install it, or build it with make", args[0]);
 	if (status)
 		die("the node did not start: kechofsd says why above");
-	printf("a node in user space (FUSE) runs at %s\n", real);
-	free(real);
+	printf("a node in user space (FUSE) runs at %s%s%s\n", dir, why ? ": " : "", why ?: "");
+	free(dir);
+	free(args);
 }
 
 int cmd_up(int argc, char **argv)
 {
-	struct up up = { .dir = node_dir(), .nargs = 1 };
-	char path[PATH_MAX];
-	const char *daemon = find_daemon(path, sizeof(path));
-	int i;
+	struct up up = { .dir = node_dir() };
+	const char *why = NULL;
 
-	/* Each argument is one of the daemon's or two at most; its name, DIR and NULL come with it. */
-	up.daemon_args = calloc(2 * argc + 3, sizeof(char *));
-	if (!up.daemon_args)
+	up.options = calloc(argc, sizeof(char *));
+	if (!up.options)
 		die("%m");
 	argp_parse(&up_argp, argc, argv, 0, NULL, &up);
-	up.daemon_args[0] = (char *)daemon;
 
-	if (up.dry_run) {
-		puts("home: user space (FUSE)");
-		for (i = 0; i < up.nargs; i++)
-			printf("%s ", up.daemon_args[i]);
-		puts(up.dir);
-	} else {
-		start(&up, daemon);
+	if (up.home == HOME_FUSE || !up_kernel(&up, &why)) {
+		if (up.home == HOME_KERNEL)
+			die("%s", why);
+		up_fuse(&up, why);
+	} else if (up.foreground && getenv("NOTIFY_SOCKET")) {
+		/* There is no daemon that could say it. */
+		fflush(stdout);
+		execlp("systemd-notify", "systemd-notify", "--ready", NULL);
+		die("cannot start systemd-notify: %m");
 	}
-	free(up.daemon_args);
+	free(up.options);
 	return EXIT_SUCCESS;
 }
 
