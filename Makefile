@@ -36,7 +36,7 @@ MODULES_BUILT := $(addprefix $(BUILD)/kmod/$(KVER)/,$(addsuffix .ko,$(MODULES)))
 MODULES_SRC := $(DESTDIR)/usr/src/kecho-$(VERSION)
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 
-.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-vm kmod install install-modules uninstall clean help
+.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-sparse check-vm kmod install install-modules uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -99,6 +99,10 @@ check: deps
 # The kernel modules, for the running kernel or KVER; their tests run in guests.
 kmod:
 	@scripts/kmod $(KVER)
+
+check-sparse:
+	@scripts/dependencies vm
+	@scripts/check sparse
 
 check-vm:
 	@scripts/dependencies vm
@@ -177,6 +181,7 @@ help:
 	@echo 'make check-tree     the mounted tree    make check-cluster  several hosts in network namespaces'
 	@echo 'make check-debug    tree and cluster tests with the programs under ASan and UBSan'
 	@echo 'make kmod           the kernel modules, for this kernel or KVER=release, into $(BUILD)/kmod'
+	@echo 'make check-sparse   the modules'"'"' sources by sparse, byte orders too'
 	@echo 'make check-vm       the tree suite on a mount by the modules, in guests with Debian'"'"'s kernels 6.1 and 6.12'
 	@echo 'make install        into PREFIX=$(PREFIX) (DESTDIR is respected), with the modules if they have been built for this kernel'
 	@echo '                    or KVER, and their source for DKMS: dkms install kecho/$(VERSION); make uninstall'
