@@ -36,7 +36,7 @@ MODULES_BUILT := $(addprefix $(BUILD)/kmod/$(KVER)/,$(addsuffix .ko,$(MODULES)))
 MODULES_SRC := $(DESTDIR)/usr/src/kecho-$(VERSION)
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 
-.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-sparse check-vm kmod install install-modules uninstall clean help
+.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -103,6 +103,11 @@ kmod:
 check-sparse:
 	@scripts/dependencies vm
 	@scripts/check sparse
+
+# The unit tests as a module, in guests.
+check-selftest:
+	@scripts/dependencies vm
+	@scripts/check selftest
 
 check-vm:
 	@scripts/dependencies vm
@@ -182,6 +187,7 @@ help:
 	@echo 'make check-debug    tree and cluster tests with the programs under ASan and UBSan'
 	@echo 'make kmod           the kernel modules, for this kernel or KVER=release, into $(BUILD)/kmod'
 	@echo 'make check-sparse   the modules'"'"' sources by sparse, byte orders too'
+	@echo 'make check-selftest the unit tests inside Debian'"'"'s kernels 6.1 and 6.12'
 	@echo 'make check-vm       the tree suite on a mount by the modules, in guests with Debian'"'"'s kernels 6.1 and 6.12'
 	@echo 'make install        into PREFIX=$(PREFIX) (DESTDIR is respected), with the modules if they have been built for this kernel'
 	@echo '                    or KVER, and their source for DKMS: dkms install kecho/$(VERSION); make uninstall'

@@ -1,17 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Attribute lists: text form, encoding, comparison. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"	/* in the tables */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "unit.h"
 #include <asm/byteorder.h>
-#include <linux/errno.h>
-#include <linux/kernel.h>
-#include <linux/slab.h>
-#include <linux/string.h>
 #include "../../lib/attr/attr.h"
 #include "../../lib/attr/text.h"
 
@@ -253,7 +244,7 @@ static void value_grammar(void **state)
 static void value_lengths(void **state)
 {
 	static const struct { u16 len; bool ok; } lengths[] = { { 1, 1 }, { 254, 1 }, { 255, 1 }, { 256, 0 }, { 4096, 0 } };
-	char line[4200] = "x=";
+	static char line[4200] = "x=";
 	struct kecho_attrs *a;
 	size_t i, q;
 
@@ -341,7 +332,7 @@ static void lines(void **state)
 
 static void bytes_max(void **state)
 {
-	char text[8192], last[300];
+	static char text[8192], last[300];
 	struct kecho_attrs *a, *b;
 	size_t n = 0;
 	int i, pad;
@@ -410,7 +401,7 @@ static size_t random_list(u8 *p)
 
 static void random_round_trips(void **state)
 {
-	u8 buf[8192];
+	static u8 buf[8192];
 	int i;
 
 	for (i = 0; i < 20000; i++)
@@ -566,7 +557,7 @@ static void references(void **state)
 static void text_grows(void **state)
 {
 	struct kecho_text t = { 0 };
-	char want[20000];
+	static char want[20000];
 	size_t n = 0;
 	int i;
 
@@ -635,14 +626,10 @@ static void without_memory(void **state)
 	kecho_attrs_put(base);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names), cmocka_unit_test(value_grammar), cmocka_unit_test(value_lengths), cmocka_unit_test(lines),
-		cmocka_unit_test(bytes_max), cmocka_unit_test(random_round_trips), cmocka_unit_test(truncated_and_damaged),
-		cmocka_unit_test(malformed), cmocka_unit_test(comparison), cmocka_unit_test(lookup),
-		cmocka_unit_test(references), cmocka_unit_test(text_grows), cmocka_unit_test(without_memory),
-	};
-
-	return cmocka_run_group_tests_name("attr", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(names), cmocka_unit_test(value_grammar), cmocka_unit_test(value_lengths), cmocka_unit_test(lines),
+	cmocka_unit_test(bytes_max), cmocka_unit_test(random_round_trips), cmocka_unit_test(truncated_and_damaged),
+	cmocka_unit_test(malformed), cmocka_unit_test(comparison), cmocka_unit_test(lookup),
+	cmocka_unit_test(references), cmocka_unit_test(text_grows), cmocka_unit_test(without_memory),
+};
+UNIT_SUITE(attr, tests)

@@ -1,18 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* A node of its own: channels, sinks and their queues, events, events files, what files show. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"	/* in the tables */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <cmocka.h>
-#include <linux/errno.h>
-#include <linux/slab.h>
-#include <linux/string.h>
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
+#include "unit.h"
 #include "../../lib/attr/text.h"
 #include "../../lib/channel/internal.h"
 #include "../../lib/channel/stream.h"
@@ -151,8 +140,10 @@ static char *pop(struct kecho_sink *sink)
 /* All that is queued, each followed by a space. */
 static void assert_queued(struct kecho_sink *sink, const char *want)
 {
-	char got[4096] = "", *p;
+	static char got[4096];
+	char *p;
 
+	got[0] = 0;
 	while ((p = pop(sink)))
 		strcat(strcat(got, p), " ");
 	assert_string_equal(got, want);
@@ -866,7 +857,7 @@ static ssize_t io_write(struct io *io, const char *s, size_t n)
 	return ret;
 }
 
-#define WRITE(io, s) io_write(io, s, strlen(s))
+#define PUT(io, s) io_write(io, s, strlen(s))
 
 /* All there is to read, in reads of @n bytes, one after another. */
 static void assert_reads(struct io *io, size_t n, const char *want)
@@ -931,39 +922,39 @@ static void long_lines(void **state)
 	size_t i;
 
 	node.max_event = 5;
-	assert_int_equal(WRITE(io, "12345\n"), 6);
+	assert_int_equal(PUT(io, "12345\n"), 6);
 	/* In one write: nothing of that write is taken. */
-	assert_int_equal(WRITE(io, "123456\n"), -EMSGSIZE);
-	assert_int_equal(WRITE(io, "ok\n"), 3);
+	assert_int_equal(PUT(io, "123456\n"), -EMSGSIZE);
+	assert_int_equal(PUT(io, "ok\n"), 3);
 	/* After good lines: those stand, the error comes with the rest. */
-	assert_int_equal(WRITE(io, "a\nb\n123456\nc\n"), 4);
-	assert_int_equal(WRITE(io, "123456\nc\n"), -EMSGSIZE);
-	assert_int_equal(WRITE(io, "c\n"), 2);
+	assert_int_equal(PUT(io, "a\nb\n123456\nc\n"), 4);
+	assert_int_equal(PUT(io, "123456\nc\n"), -EMSGSIZE);
+	assert_int_equal(PUT(io, "c\n"), 2);
 	assert_reads(io, 64, "12345\nok\na\nb\nc\n");
 	/* In many writes: all of the line goes, to its end, and no more. */
 	for (i = 0; i < 5; i++)
-		assert_int_equal(WRITE(io, "1"), 1);
-	assert_int_equal(WRITE(io, "6"), -EMSGSIZE);
-	assert_int_equal(WRITE(io, "7"), -EMSGSIZE);
-	assert_int_equal(WRITE(io, "123"), -EMSGSIZE);
-	assert_int_equal(WRITE(io, "8\nnext\n"), 7);
-	assert_int_equal(WRITE(io, "12345"), 5);
-	assert_int_equal(WRITE(io, "6\nd\n"), -EMSGSIZE);
-	assert_int_equal(WRITE(io, "e\n"), 2);
+		assert_int_equal(PUT(io, "1"), 1);
+	assert_int_equal(PUT(io, "6"), -EMSGSIZE);
+	assert_int_equal(PUT(io, "7"), -EMSGSIZE);
+	assert_int_equal(PUT(io, "123"), -EMSGSIZE);
+	assert_int_equal(PUT(io, "8\nnext\n"), 7);
+	assert_int_equal(PUT(io, "12345"), 5);
+	assert_int_equal(PUT(io, "6\nd\n"), -EMSGSIZE);
+	assert_int_equal(PUT(io, "e\n"), 2);
 	/* Just its newline is missing, or comes alone. */
-	assert_int_equal(WRITE(io, "12345"), 5);
-	assert_int_equal(WRITE(io, "\n"), 1);
-	assert_int_equal(WRITE(io, "123456"), -EMSGSIZE);
-	assert_int_equal(WRITE(io, "\n"), 1);
-	assert_int_equal(WRITE(io, "\n"), 1);
+	assert_int_equal(PUT(io, "12345"), 5);
+	assert_int_equal(PUT(io, "\n"), 1);
+	assert_int_equal(PUT(io, "123456"), -EMSGSIZE);
+	assert_int_equal(PUT(io, "\n"), 1);
+	assert_int_equal(PUT(io, "\n"), 1);
 	assert_reads(io, 3, "next\ne\n12345\n\n");
 	/* Two that are too long in a row. */
-	assert_int_equal(WRITE(io, "123456"), -EMSGSIZE);
-	assert_int_equal(WRITE(io, "\n123456\nf\n"), 1);
-	assert_int_equal(WRITE(io, "123456\nf\n"), -EMSGSIZE);
+	assert_int_equal(PUT(io, "123456"), -EMSGSIZE);
+	assert_int_equal(PUT(io, "\n123456\nf\n"), 1);
+	assert_int_equal(PUT(io, "123456\nf\n"), -EMSGSIZE);
 	/* At the end of the file nothing of it is left. */
-	assert_int_equal(WRITE(io, "1234"), 4);
-	assert_int_equal(WRITE(io, "56"), -EMSGSIZE);
+	assert_int_equal(PUT(io, "1234"), 4);
+	assert_int_equal(PUT(io, "56"), -EMSGSIZE);
 	assert_int_equal(kecho_writer_finish(&io->w, 500), 0);
 	assert_reads(io, 64, "");
 	io_close(io);
@@ -983,7 +974,7 @@ static void write_resumes(void **state)
 
 		sprintf(setting, "kecho.queue=%zu\nkecho.overflow=block", q);
 		assert_int_equal(set(setting), 0);
-		assert_int_equal(WRITE(io, "ze"), 2);	/* a beginning, kept */
+		assert_int_equal(PUT(io, "ze"), 2);	/* a beginning, kept */
 		for (done = 0; done < len || kecho_writer_finish(&io->w, 500) == -EAGAIN; ) {
 			n = done < len ? io_write(io, text + done, len - done) : -EAGAIN;
 			if (n > 0) {
@@ -1014,11 +1005,11 @@ static void packets(void **state)
 	char buf[32];
 
 	node.max_event = 20;
-	assert_int_equal(WRITE(io, "two\nlines\n"), 10);
+	assert_int_equal(PUT(io, "two\nlines\n"), 10);
 	assert_int_equal(io_write(io, "\0x", 2), 2);
-	assert_int_equal(WRITE(io, "012345678901234567890"), -EMSGSIZE);
-	assert_int_equal(WRITE(io, ""), 0);
-	assert_int_equal(WRITE(io, "end"), 3);
+	assert_int_equal(PUT(io, "012345678901234567890"), -EMSGSIZE);
+	assert_int_equal(PUT(io, ""), 0);
+	assert_int_equal(PUT(io, "end"), 3);
 	assert_int_equal(io->r.sink->count, 4);
 	assert_int_equal(kecho_reader_read(&io->r, buf, 9, 9), -EMSGSIZE);
 	assert_int_equal(kecho_reader_read(&io->r, buf, 0, 0), -EMSGSIZE);
@@ -1031,7 +1022,7 @@ static void packets(void **state)
 	assert_int_equal(kecho_reader_read(&io->r, buf, 32, 32), 3);
 	assert_int_equal(kecho_reader_read(&io->r, buf, 32, 32), -EAGAIN);
 	/* A large buffer that is filled in pieces. */
-	assert_int_equal(WRITE(io, "0123456789"), 10);
+	assert_int_equal(PUT(io, "0123456789"), 10);
 	assert_int_equal(kecho_reader_read(&io->r, buf, 4, 10), 4);
 	assert_true(kecho_reader_rest(&io->r));
 	assert_int_equal(kecho_reader_read(&io->r, buf + 4, 4, 10), 4);
@@ -1040,7 +1031,7 @@ static void packets(void **state)
 	assert_memory_equal(buf, "0123456789", 10);
 	assert_int_equal(kecho_reader_read(&io->r, buf, 2, 10), -EAGAIN);
 	/* A file that is closed in the middle. */
-	assert_int_equal(WRITE(io, "0123456789"), 10);
+	assert_int_equal(PUT(io, "0123456789"), 10);
 	assert_int_equal(kecho_reader_read(&io->r, buf, 4, 10), 4);
 	io_close(io);
 }
@@ -1505,7 +1496,7 @@ static u64 waits_failed;
 
 static void *publisher(void *arg)
 {
-	u32 id = (uintptr_t)arg, i;
+	u32 i, v[2] = { (uintptr_t)arg };
 	struct timespec until;
 	struct kecho_msg *msg;
 	u64 room;
@@ -1513,7 +1504,8 @@ static void *publisher(void *arg)
 
 	for (i = 0; i < EACH; i++) {
 		msg = kecho_event_alloc(i % 3 ? "" : "t", NULL, 8, GFP_KERNEL);
-		memcpy(kecho_event_payload(msg), (u32[]){ id, i }, 8);
+		v[1] = i;
+		memcpy(kecho_event_payload(msg), v, 8);
 		for (;;) {
 			pthread_mutex_lock(&room_lock);
 			room = told_room;
@@ -1718,17 +1710,13 @@ static void threads_leave(void **state)
 	ch = NULL;
 }
 
-int main(void)
-{
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = {
-		T(names), T(join_and_leave), T(publish_to_sinks), T(sizes), T(types), T(drop_oldest), T(drop_newest), T(ring_wraps),
-		T(block), T(byte_bounds), T(user_bound), T(block_overrun), T(by_priority), T(by_deadline), T(retained), T(retained_bytes),
-		T(retained_from_members), T(malformed_events), T(text_cuts), T(long_lines), T(write_resumes), T(packets), T(frames),
-		T(malformed_frames), T(mode_changes), T(settings), T(config), T(members_file), T(node_files), T(filter),
-		T(without_memory), T(threads_drop_oldest), T(threads_drop_newest), T(threads_block), T(threads_block_one),
-		T(threads_busy), T(threads_busy_block), T(threads_settings), T(threads_leave),
-	};
-
-	return cmocka_run_group_tests_name("channel", tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	T(names), T(join_and_leave), T(publish_to_sinks), T(sizes), T(types), T(drop_oldest), T(drop_newest), T(ring_wraps),
+	T(block), T(byte_bounds), T(user_bound), T(block_overrun), T(by_priority), T(by_deadline), T(retained), T(retained_bytes),
+	T(retained_from_members), T(malformed_events), T(text_cuts), T(long_lines), T(write_resumes), T(packets), T(frames),
+	T(malformed_frames), T(mode_changes), T(settings), T(config), T(members_file), T(node_files), T(filter),
+	T(without_memory), T(threads_drop_oldest), T(threads_drop_newest), T(threads_block), T(threads_block_one),
+	T(threads_busy), T(threads_busy_block), T(threads_settings), T(threads_leave),
+};
+UNIT_SUITE(channel, tests)

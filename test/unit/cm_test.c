@@ -933,17 +933,13 @@ static void fail_sweep(void **state)
 	sim_init(1);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(wire_fields), T(wire_names), T(rx_check_limits),
-		T(hello_truncated), T(hello_wrong), T(bad_records), T(refused_and_repeated), T(too_many_strangers),
-		T(self_call), T(simultaneous), T(two_names), T(half_open), T(silence), T(bye), T(restart), T(backoff),
-		T(heartbeat), T(flow_policies), T(flow_drain), T(history), T(control_overflow), T(fail_sweep),
-		T(resume_at_every_byte),
-		T(resume_over_and_over),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	T(wire_fields), T(wire_names), T(rx_check_limits),
+	T(hello_truncated), T(hello_wrong), T(bad_records), T(refused_and_repeated), T(too_many_strangers),
+	T(self_call), T(simultaneous), T(two_names), T(half_open), T(silence), T(bye), T(restart), T(backoff),
+	T(heartbeat), T(flow_policies), T(flow_drain), T(history), T(control_overflow), T(fail_sweep),
+	T(resume_at_every_byte),
+	T(resume_over_and_over),
+};
+UNIT_SUITE(cm, tests)

@@ -182,11 +182,11 @@ static void lease_hear(void **state)
 /* Any two that hear each other's claims, in any order, end up with the same contact and epoch. */
 static void lease_ties(void **state)
 {
+	static u64 q[3][64][2];
 	u32 run, k, i, j;
 
 	for (run = 0; run < 2000; run++) {
 		struct kecho_lease l[3];
-		u64 q[3][64][2];
 		u32 head[3] = { 0 }, tail[3] = { 0 };
 
 		sim_init(sim_seed(run + 1));
@@ -530,13 +530,9 @@ static void malformed(void **state)
 	check(holder("kept") == sim.n[2].node.cm.id);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(rules), T(expiry), T(limits), T(lease_hear), T(lease_ties), T(lease_steps), T(listing), T(renewals),
-		T(renewal_while_suspect), T(left_channel), T(server_restart), T(two_servers), T(malformed),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	T(rules), T(expiry), T(limits), T(lease_hear), T(lease_ties), T(lease_steps), T(listing), T(renewals),
+	T(renewal_while_suspect), T(left_channel), T(server_restart), T(two_servers), T(malformed),
+};
+UNIT_SUITE(group, tests)

@@ -867,13 +867,9 @@ static void soak(void **state)
 	begin(1);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_teardown(f, quiet_teardown)
-		T(joining), T(contact_is_dead), T(succession), T(split_heals), T(settings_and_attrs), T(sink_while_joining),
-		T(leave_while_joining), T(retained), T(block_credit), T(drop_counted), T(soak),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
+static const struct CMUnitTest tests[] = {
+	T(joining), T(contact_is_dead), T(succession), T(split_heals), T(settings_and_attrs), T(sink_while_joining),
+	T(leave_while_joining), T(retained), T(block_credit), T(drop_counted), T(soak),
+};
+UNIT_SUITE(member, tests)

@@ -29,7 +29,7 @@ u32 sim_runs(u32 def)
 {
 	const char *s = getenv("KECHO_RUNS");
 
-	return getenv("KECHO_SEED") ? 1 : s ? strtoul(s, NULL, 0) : def;
+	return getenv("KECHO_SEED") ? 1 : s ? strtoul(s, NULL, 0) : def / UNIT_SLOW;
 }
 
 static bool tracing;
@@ -48,11 +48,13 @@ void sim_trace(const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
+#ifndef __KERNEL__
 static void trace_log(int level, const char *fmt, va_list ap)
 {
 	if (tracing)
 		vfprintf(stderr, fmt, ap);
 }
+#endif
 
 u64 sim_random(void)
 {
@@ -69,7 +71,6 @@ void sim_failed(const char *what, const char *file, int line)
 	print_error("%s:%d: seed %llu, at %llu.%06llu ms: %s\n", file, line, (unsigned long long)sim.seed,
 		    (unsigned long long)(sim.now / SIM_MS), (unsigned long long)(sim.now % SIM_MS), what);
 	_fail(file, line);
-	abort();
 }
 
 static u64 latency(void)
@@ -455,7 +456,9 @@ void sim_init(u64 seed)
 	memset(&sim, 0, sizeof(sim));
 	memset(&sim_hooks, 0, sizeof(sim_hooks));
 	tracing = getenv("KECHO_TRACE");
+#ifndef __KERNEL__
 	kecho_log = trace_log;
+#endif
 	INIT_LIST_HEAD(&sim.ends);
 	INIT_LIST_HEAD(&sim.dead);
 	INIT_LIST_HEAD(&sim.dials);

@@ -8,20 +8,9 @@
  */
 #ifndef TEST_SIM_H
 #define TEST_SIM_H
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <errno.h>
-#include <linux/kernel.h>
-#include <linux/slab.h>
-#include <linux/time64.h>
+#include "unit.h"
 #include "../../lib/channel/channel.h"
 #include "../../lib/cm/framer.h"
-#include <cmocka.h>
 
 #define SIM_NODES 12
 #define SIM_MS 1000000ull
@@ -141,6 +130,7 @@ bool sim_inject(int i, int from, const void *p, size_t len);
 
 /** sim_trace() - a line for KECHO_TRACE */
 void sim_trace(const char *fmt, ...) __printf(1, 2);
-void sim_failed(const char *what, const char *file, int line) __attribute__((noreturn));
-#define check(x) do { if (!(x)) sim_failed(#x, __FILE__, __LINE__); } while (0)
+/** sim_failed() - does not return */
+void sim_failed(const char *what, const char *file, int line);
+#define check(x) do { if (!(x)) { sim_failed(#x, __FILE__, __LINE__); abort(); } } while (0)
 #endif
