@@ -31,6 +31,8 @@ extern const struct selftest_suite attr_suite, cm_suite, group_suite, channel_su
 #define UNIT_SUITE(name, tests) const struct selftest_suite name##_suite = { #name, tests, ARRAY_SIZE(tests) };
 #define UNIT_SLOW 20
 
+extern long kecho_fail_alloc;	/* core.h */
+
 /* A line of the running test's result. */
 void selftest_say(const char *fmt, ...) __printf(1, 2);
 /* Does not return. BUG() after it says so to objtool, which knows only the kernel's own functions of that kind. */
@@ -92,5 +94,5 @@ typedef struct { } pthread_cond_t;
 int pthread_create(pthread_t *t, const void *attr, void *(*run)(void *arg), void *arg);
 int pthread_join(pthread_t t, void **ret);
 void pthread_cond_broadcast(pthread_cond_t *c);
-int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *until);
+int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *until) __must_hold(m);
 #endif

@@ -21,7 +21,7 @@ MODULE_PARM_DESC(runs, "how many seeds a soak tries");
 module_param(trace, charp, 0444);
 MODULE_PARM_DESC(trace, "1: the kernel's log tells what happens on the network");
 
-long kecho_fail_alloc = -1;	/* for the core: core.h */
+long kecho_fail_alloc = -1;
 
 /* One test at a time; what it has said, and whether it has failed. */
 static DEFINE_MUTEX(running);
@@ -124,6 +124,7 @@ void pthread_cond_broadcast(pthread_cond_t *c)
 }
 
 int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *until)
+	__must_hold(m)
 {
 	s64 left = timespec64_to_ns(until) - ktime_get_real_ns();
 	DEFINE_WAIT(wait);

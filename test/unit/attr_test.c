@@ -374,6 +374,7 @@ static size_t random_list(u8 *p)
 	static const char alphabet[] = "\"\"0123456789.+- ab=\xc3\xff";
 	size_t len = 0, n;
 	char name[8], str[256];
+	__le64 le;
 	u64 num;
 	int i, j;
 
@@ -386,8 +387,8 @@ static size_t random_list(u8 *p)
 			num = (s64)num >> rnd(64);
 			if (rnd(2))
 				num = num / KECHO_DECIMAL_ONE * KECHO_DECIMAL_ONE;
-			num = cpu_to_le64(num);
-			len += entry(p + len, name, 1 + rnd(2), &num, 8);
+			le = cpu_to_le64(num);
+			len += entry(p + len, name, 1 + rnd(2), &le, 8);
 			break;
 		default:
 			n = rnd(8) ? rnd(8) : rnd(256);

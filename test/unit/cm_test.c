@@ -417,14 +417,17 @@ struct wire_hello {
 	__le16 auth_len;
 } __packed;
 
+#define le16 cpu_to_le16
+#define le32 cpu_to_le32
+#define le64 cpu_to_le64
 #define STRANGER (SIM_STRANGER + 1)	/* its id */
 
 static struct wire_hello hello(void)
 {
 	return (struct wire_hello){
-		.rec = { .len = sizeof(struct wire_hello) - sizeof(struct kecho_rec), .type = KECHO_HELLO },
-		.magic = KECHO_MAGIC, .version_min = 1, .version_max = 1, .roles = 1, .suites = 1, .suite = 1,
-		.id = STRANGER, .session = 77, .max_body = KECHO_RECORD_MAX, .name_len = 8, .name = "stranger",
+		.rec = { .len = le32(sizeof(struct wire_hello) - sizeof(struct kecho_rec)), .type = KECHO_HELLO },
+		.magic = le32(KECHO_MAGIC), .version_min = 1, .version_max = 1, .roles = 1, .suites = le32(1), .suite = le32(1),
+		.id = le64(STRANGER), .session = le64(77), .max_body = le32(KECHO_RECORD_MAX), .name_len = 8, .name = "stranger",
 	};
 }
 
@@ -465,7 +468,7 @@ static void hello_truncated(void **state)
 		check(!sim_conns(0, SIM_STRANGER));
 	}
 	for (k = 0; k < sizeof(h) - sizeof(h.rec); k++) {
-		h.rec.len = k;
+		h.rec.len = le32(k);
 		sim_stranger(0);
 		stranger_says(&h, sizeof(h.rec) + k);
 		check(!sim_conns(0, SIM_STRANGER) && STAT(0, protocol_errors) == k + 1);
@@ -518,20 +521,20 @@ static void hello_wrong(void **state)
 static void bad_records(void **state)
 {
 	static const struct { struct kecho_rec rec; u32 bytes; bool more; } t[] = {
-		{ { .type = KECHO_LEAVE, .len = 4, .seq = 2 }, 4, false },		/* not the next */
-		{ { .type = KECHO_LEAVE, .len = 4 }, 4, false },			/* not numbered */
-		{ { .type = KECHO_PING, .len = 8, .seq = 1 }, 8, false },		/* numbered */
-		{ { .type = KECHO_PING, .len = 7 }, 7, false },
-		{ { .type = KECHO_PONG, .len = 0 }, 0, false },
-		{ { .type = 6, .len = 0 }, 0, false },
-		{ { .type = 0, .len = 0 }, 0, false },
-		{ { .type = KECHO_ACK, .ack = 1000 }, 0, false },			/* never sent */
-		{ { .type = KECHO_LEAVE, .len = 4, .seq = 1, .ack = ~0ull }, 4, false },
-		{ { .type = KECHO_LEAVE, .len = 4, .seq = 1, .flags = 1 }, 4, false },
-		{ { .type = KECHO_LEAVE, .len = 4, .seq = 1, .zero = 1 }, 4, false },
-		{ { .type = KECHO_LEAVE, .len = KECHO_CONTROL_MAX + 1, .seq = 1 }, 0, false },
-		{ { .type = KECHO_EVENT, .len = KECHO_RECORD_MAX + 1, .seq = 1 }, 0, false },
-		{ { .type = KECHO_EVENT, .len = ~0u, .seq = 1 }, 0, false },
+		{ { .type = KECHO_LEAVE, .len = le32(4), .seq = le64(2) }, 4, false },		/* not the next */
+		{ { .type = KECHO_LEAVE, .len = le32(4) }, 4, false },			/* not numbered */
+		{ { .type = KECHO_PING, .len = le32(8), .seq = le64(1) }, 8, false },		/* numbered */
+		{ { .type = KECHO_PING, .len = le32(7) }, 7, false },
+		{ { .type = KECHO_PONG, .len = le32(0) }, 0, false },
+		{ { .type = 6, .len = le32(0) }, 0, false },
+		{ { .type = 0, .len = le32(0) }, 0, false },
+		{ { .type = KECHO_ACK, .ack = le64(1000) }, 0, false },			/* never sent */
+		{ { .type = KECHO_LEAVE, .len = le32(4), .seq = le64(1), .ack = le64(~0ull) }, 4, false },
+		{ { .type = KECHO_LEAVE, .len = le32(4), .seq = le64(1), .flags = 1 }, 4, false },
+		{ { .type = KECHO_LEAVE, .len = le32(4), .seq = le64(1), .zero = le16(1) }, 4, false },
+		{ { .type = KECHO_LEAVE, .len = le32(KECHO_CONTROL_MAX + 1), .seq = le64(1) }, 0, false },
+		{ { .type = KECHO_EVENT, .len = le32(KECHO_RECORD_MAX + 1), .seq = le64(1) }, 0, false },
+		{ { .type = KECHO_EVENT, .len = le32(~0u), .seq = le64(1) }, 0, false },
 	};
 	struct peer *p = &peers[0][SIM_STRANGER];
 	u8 buf[100];
@@ -561,7 +564,7 @@ static int refuse_some(int i, int j, u8 type, struct kecho_msg *msg)
 
 static void refused_and_repeated(void **state)
 {
-	struct kecho_rec rec = { .type = KECHO_LEAVE, .len = 4, .seq = 1 };
+	struct kecho_rec rec = { .type = KECHO_LEAVE, .len = le32(4), .seq = le64(1) };
 	struct peer *p = &peers[0][SIM_STRANGER];
 	u8 buf[24] = { 0 };
 
@@ -572,7 +575,7 @@ static void refused_and_repeated(void **state)
 	stranger_says(buf, sizeof(buf));	/* seen before: taken once */
 	check(p->n == 1 && p->link);
 	on_record = refuse_some;
-	rec.seq = 2;
+	rec.seq = le64(2);
 	memcpy(buf, &rec, sizeof(rec));
 	stranger_says(buf, sizeof(buf));
 	check(p->downs == 1 && STAT(0, protocol_errors) == 1 && is_up(0, 1));
@@ -580,7 +583,7 @@ static void refused_and_repeated(void **state)
 
 static void rx_check_limits(void **state)
 {
-	struct kecho_rec rec = { .type = KECHO_EVENT, .seq = 1 };
+	struct kecho_rec rec = { .type = KECHO_EVENT, .seq = le64(1) };
 	struct kecho_conn *conn;
 	u32 i;
 	static const struct { u8 type; u32 len; u64 seq; int ret; } t[] = {
@@ -594,11 +597,11 @@ static void rx_check_limits(void **state)
 	pair();
 	conn = sim_link(0, 1)->conn;
 	for (i = 0; i < ARRAY_SIZE(t); i++) {
-		rec = (struct kecho_rec){ .type = t[i].type, .len = t[i].len, .seq = t[i].seq };
+		rec = (struct kecho_rec){ .type = t[i].type, .len = le32(t[i].len), .seq = le64(t[i].seq) };
 		check(kecho_cm_rx_check(conn, &rec) == t[i].ret);
 	}
 	conn->cm->max_body = 100;
-	rec = (struct kecho_rec){ .type = KECHO_EVENT, .len = 101, .seq = 1 };
+	rec = (struct kecho_rec){ .type = KECHO_EVENT, .len = le32(101), .seq = le64(1) };
 	check(kecho_cm_rx_check(conn, &rec) == -EPROTO);
 }
 
@@ -854,11 +857,11 @@ static void history(void **state)
 		check(!push(0, SIM_STRANGER, 0, i, 4, U32_MAX, KECHO_BLOCK));
 	sim_run(SIM_MS);
 	check(link->out_records == KECHO_HISTORY_RECORDS && link->tx_seq == KECHO_HISTORY_RECORDS);
-	ack.rec.ack = 100;
+	ack.rec.ack = le64(100);
 	stranger_says(&ack, sizeof(ack));
 	check(link->out_records == KECHO_HISTORY_RECORDS && link->tx_seq == KECHO_HISTORY_RECORDS + 100);
 	/* By bytes as well. */
-	ack.rec.ack = link->tx_seq;
+	ack.rec.ack = le64(link->tx_seq);
 	kecho_flow_destroy(&peers[0][SIM_STRANGER].flow[0]);
 	stranger_says(&ack, sizeof(ack));
 	check(!link->out_records && !link->out_bytes);

@@ -365,7 +365,7 @@ static void dial_step(struct dial *d)
 		b->peer = a;
 		a->link = link;		/* the core keeps it: it counts as dialing */
 		a->connect_at = a->last_at = sim.now + latency();
-		b->conn.peer = (struct kecho_addr){ .family = 4, .port = 1, .ip = { 10, 0, 0, from->i } };
+		b->conn.peer = (struct kecho_addr){ .family = 4, .port = cpu_to_be16(1), .ip = { 10, 0, 0, from->i } };
 		kecho_cm_accepted(&to->node.cm, &b->conn, sim.now);
 	}
 	kecho_link_put(link);
