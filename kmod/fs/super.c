@@ -18,7 +18,7 @@ struct workqueue_struct *kechofs_wq;
 /**
  * struct options - while they are being given
  * @list: peer= or group=, of which the next word may be one more
- * @any: one was given
+ * @given: bits of those that were given
  * @filled: the superblock is new
  */
 struct options {
@@ -27,7 +27,8 @@ struct options {
 	kgid_t gid;
 	umode_t mode;
 	int list;
-	bool any, filled;
+	u32 given;
+	bool filled;
 };
 
 enum {
@@ -140,7 +141,7 @@ static int kechofs_parse_param(struct fs_context *fc, struct fs_parameter *param
 		return option_host(fc, param->key, list);
 	if (opt < 0)
 		return opt;
-	o->any = true;
+	o->given |= BIT(opt);
 	o->list = -1;
 	return option(fc, param, opt, &result);
 }
@@ -286,20 +287,53 @@ static int kechofs_fill_super(struct super_block *sb, struct fs_context *fc)
 	return err;
 }
 
+static bool hosts_are(char * const *a, u32 na, char * const *b, u32 nb)
+{
+	u32 i;
+
+	for (i = 0; i < na && na == nb; i++)
+		if (strcmp(a[i], b[i]))
+			return false;
+	return na == nb;
+}
+
+/* Are those that were given as the node has them? The others are what they are. */
+static bool options_are(const struct options *o, const struct kechofs *fs)
+{
+	const struct kecho_home_options *a = &o->home, *b = &fs->options;
+
+#define SAME(opt, cond) (!(o->given & BIT(opt)) || (cond))
+	return SAME(OPT_NAME, !strcmp(a->name, b->name)) && SAME(OPT_LISTEN, !strcmp(a->listen, b->listen)) &&
+	       SAME(OPT_PEER, hosts_are(a->peers, a->npeers, b->peers, b->npeers)) &&
+	       SAME(OPT_GROUP, hosts_are(a->groups, a->ngroups, b->groups, b->ngroups)) &&
+	       SAME(OPT_REGISTRY, b->registry) && SAME(OPT_INSECURE, b->insecure) && SAME(OPT_UID, uid_eq(o->uid, fs->uid)) &&
+	       SAME(OPT_GID, gid_eq(o->gid, fs->gid)) && SAME(OPT_MODE, o->mode == fs->mode) &&
+	       SAME(OPT_QUEUE, a->queue == b->queue) && SAME(OPT_MAX_EVENT, a->max_event == b->max_event) &&
+	       SAME(OPT_HEARTBEAT, a->heartbeat == b->heartbeat) && SAME(OPT_LEASE, a->lease == b->lease);
+#undef SAME
+}
+
 static int kechofs_get_tree(struct fs_context *fc)
 {
 	struct options *o = fc->fs_private;
 	struct super_block *sb;
 	int err = get_tree_keyed(fc, kechofs_fill_super, get_net(fc->net_ns));
 
-	if (err || o->filled || !o->any)
+	if (err || o->filled || options_are(o, sb_fs(fc->root->d_sb)))
 		return err;
 	sb = fc->root->d_sb;
 	dput(fc->root);
 	fc->root = NULL;
 	deactivate_locked_super(sb);
-	errorf(fc, "kechofs: this network namespace has a node already, with options of its own; to mount it once more give none");
+	errorf(fc, "kechofs: this network namespace has a node already, with other options; to mount it once more give the same, or none");
 	return -EBUSY;
+}
+
+static int kechofs_reconfigure(struct fs_context *fc)
+{
+	if (options_are(fc->fs_private, sb_fs(fc->root->d_sb)))
+		return 0;
+	return invalf(fc, "kechofs: a node's options do not change while it runs; see .node/config for what does");
 }
 
 static void kechofs_free_fc(struct fs_context *fc)
@@ -317,6 +351,7 @@ static const struct fs_context_operations kechofs_context_ops = {
 	.free = kechofs_free_fc,
 	.parse_param = kechofs_parse_param,
 	.get_tree = kechofs_get_tree,
+	.reconfigure = kechofs_reconfigure,
 };
 
 static int kechofs_init_fs_context(struct fs_context *fc)
