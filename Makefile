@@ -31,7 +31,7 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 UNITS := $(wildcard packaging/systemd/*.service)
 VERSION := $(shell sed -n 's/^\#define KECHO_VERSION "\(.*\)"/\1/p' lib/include/kecho/version.h)
-MODULES := $(patsubst %.o,%,$(shell sed -n 's/^obj-m [:+]= //p' kmod/Kbuild))
+MODULES := $(patsubst %.o,%,$(shell sed -n 's/^obj-m := //p' kmod/Kbuild))
 MODULES_BUILT := $(addprefix $(BUILD)/kmod/$(KVER)/,$(addsuffix .ko,$(MODULES)))
 MODULES_SRC := $(DESTDIR)/usr/src/kecho-$(VERSION)
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho

@@ -14,6 +14,7 @@
 #include <linux/workqueue.h>
 #include <net/net_namespace.h>
 #include <kecho/kecho.h>
+#include <kecho/version.h>
 
 #define PERIOD_MIN_MS 10
 #define LINES_MAX 256
@@ -116,4 +117,6 @@ static void __exit resmon_exit(void)
 module_init(resmon_init);
 module_exit(resmon_exit);
 MODULE_LICENSE("GPL");
+MODULE_AUTHOR("The KECho project");
+MODULE_VERSION(KECHO_VERSION);
 MODULE_DESCRIPTION("KECho: publishes the load of this host");

@@ -10,6 +10,7 @@
 #include <linux/module.h>
 #include <linux/timer.h>
 #include <kecho/kecho.h>
+#include <kecho/version.h>
 
 static char *channel = "test";
 module_param(channel, charp, 0444);
@@ -137,4 +138,6 @@ static void __exit service_exit(void)
 module_init(service_init);
 module_exit(service_exit);
 MODULE_LICENSE("GPL");
+MODULE_AUTHOR("The KECho project");
+MODULE_VERSION(KECHO_VERSION);
 MODULE_DESCRIPTION("KECho: a service for the tests");

@@ -48,12 +48,14 @@ refused()
 @test "modinfo: what each module is" {
 	local m version
 	version=$(kecho version)
-	for m in $ALL; do
+	for m in $ALL kecho_resmon; do
 		[[ $(modinfo -F filename "$m") == "/lib/modules/$KVER/updates/kecho/$m.ko" ]]
 		[[ $(modinfo -F description "$m") == 'KECho: '* ]]
 		[[ $(modinfo -F license "$m") == GPL && $(modinfo -F author "$m") ]]
 		[[ $(modinfo -F version "$m") == "${version#kecho }" ]]
 	done
+	[[ $(modinfo -p kecho_resmon) == *'period_ms:time between two reports'* ]]
+	[[ ! -e /lib/modules/$KVER/updates/kecho/kecho_test_service.ko ]]
 }
 
 @test "mount -t kechofs loads what it needs; nothing of it unloads while mounted" {
