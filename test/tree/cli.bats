@@ -322,11 +322,14 @@ terminal() { script -qec "stty cols 200; $(printf '%q ' "$@")" /dev/null </dev/n
 	need_root
 	local KECHO_DIR=$T/node
 	if [[ $KECHO_BACKEND == kernel ]]; then
-		exits 0 kecho up
-		[[ $OUT == *"(FUSE) runs at $T/node: this network namespace has a node in the kernel already" ]]
+		exits 0 kecho up -o name=other
+		[[ $OUT == *"(FUSE) runs at $T/node: this network namespace has a node in the kernel already, with other options" ]]
 		kecho down
-		exits 1 kecho up -H kernel
+		exits 1 kecho up -H kernel -o name=other
 		says 'has a node in the kernel already'
+		exits 0 kecho up
+		[[ $OUT == "a node in the kernel runs at $T/node" && -d $T/node/$CH ]]
+		kecho down
 	fi
 	install -m 755 "$KECHO_BUILD/bin/kecho" "$KECHO_ROOT/kecho-up"
 	exits 0 unpriv "$KECHO_ROOT/kecho-up" up -n

@@ -62,8 +62,6 @@ char *kernel_options(char **lists, int n)
 
 	if (!out)
 		die("%m");
-	/* With an option the kernel starts a node or refuses; without any it may mount once more the one that it has. */
-	fprintf(out, "uid=%u,", geteuid());
 	for (i = 0; i < n; i++) {
 		key = NULL;
 		list = strdup(lists[i]);
@@ -87,7 +85,8 @@ char *kernel_options(char **lists, int n)
 	}
 	if (fclose(out))
 		die("%m");
-	text[size - 1] = '\0';
+	if (size)
+		text[size - 1] = '\0';
 	return text;
 }
 
@@ -123,7 +122,7 @@ int kernel_open(const char **why)
 	return -1;
 }
 
-/* Starts the kernel's node and mounts it. Returns false with @why if there is one already. */
+/* Starts the kernel's node and mounts it, or the one that there is if @options are not others: then false, with @why. */
 bool kernel_mount(int fd, const char *options, const char *dir, const char **why)
 {
 	char *list = strdup(options), *option, *value, *rest;
@@ -141,7 +140,7 @@ bool kernel_mount(int fd, const char *options, const char *dir, const char **why
 	}
 	free(list);
 	if (fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0)) {
-		*why = "this network namespace has a node in the kernel already";
+		*why = "this network namespace has a node in the kernel already, with other options";
 		if (errno == EBUSY)
 			return false;
 		die_context(fd, "the node did not start");

@@ -159,7 +159,8 @@ static bool up_kernel(const struct up *up, const char **why)
 		return false;
 	options = kernel_options(up->options, up->noptions);
 	if (up->dry_run) {
-		printf("home: the kernel\nmount -t kechofs -o %s kecho %s\n", options, up->dir);
+		printf("home: the kernel\nmount -t kechofs %s%s%skecho %s\n", *options ? "-o " : "", options,
+		       *options ? " " : "", up->dir);
 	} else {
 		dir = make_directory(up->dir);
 		done = kernel_mount(fd, options, dir, why);
