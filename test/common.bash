@@ -20,6 +20,11 @@ declare -gA KECHO_PIDS=()	# children that reap ends
 
 fail() { printf '%s\n' "$*" >&2; return 1; }
 
+# A moment, by a read from a pipe that nobody writes.
+exec {KECHO_NEVER}<> <(:)
+printf -v KECHO_PAUSE %d.%02d $((KECHO_SLOW / 50)) $((2 * KECHO_SLOW % 100))
+pause() { read -rt "$KECHO_PAUSE" -u "$KECHO_NEVER" || :; }
+
 # wait_until [-t SECONDS] CMD [ARG...]: until CMD succeeds; a single argument is shell text.
 wait_until()
 {
@@ -33,7 +38,7 @@ wait_until()
 			return 0
 		fi
 		((${EPOCHREALTIME/./} < _end)) || break
-		sleep 0.02
+		pause
 	done
 	fail "timed out after $((_limit * KECHO_SLOW)) s: $*"
 }
@@ -70,24 +75,39 @@ reap()
 	KECHO_PIDS=()
 }
 
-# The directory of CHANNEL (a name under $KECHO_DIR, or a path) and of its members file.
-channel_dir() { [[ $1 == /* ]] && echo "$1" || echo "$KECHO_DIR/$1"; }
-members_of() { [[ -e $1/members ]] && echo "$1/members" || echo "${1%/*}/members"; }
+# The directory of CHANNEL (a name under $KECHO_DIR, or a path), in DIR, and its members file, in MEMBERS.
+channel_dir() { DIR=$1; [[ $1 == /* ]] || DIR=$KECHO_DIR/$1; }
+members_of() { channel_dir "$1"; MEMBERS=$DIR/members; [[ -e $MEMBERS ]] || MEMBERS=${DIR%/*}/members; }
 
-# field KEY: its value in the first tab-separated line of stdin that has it.
-field()
+# The lines of members and the like are looked at again and again while a test waits: by the shell alone, since to start a
+# program takes a hundred times as long in an emulated machine.
+
+# value LINE KEY: in LINE's tab-separated fields
+value()
 {
-	awk -F'\t' -v k="$1=" '!done { for (i = 1; i <= NF; i++) {
-		f = $i; sub(/^ +/, "", f)
-		if (index(f, k) == 1) { print substr(f, length(k) + 1); done = 1 } } }'
+	local _l=$'\t'${1#"${1%%[! ]*}"}$'\t'
+	[[ $_l == *$'\t'"$2="* ]] || return 0
+	_l=${_l#*$'\t'"$2="}
+	printf '%s\n' "${_l%%$'\t'*}"
 }
+# pick KEY=VALUE KEY: the value of KEY in the first line of stdin that has the field KEY=VALUE
+pick()
+{
+	local _l _lines
+	mapfile -t _lines
+	for _l in "${_lines[@]}"; do
+		[[ $'\t'${_l#"${_l%%[! ]*}"}$'\t' != *$'\t'"$1"$'\t'* ]] || { value "$_l" "$2"; return; }
+	done
+}
+# field KEY: its value in the first line of stdin
+field() { local _l; IFS= read -r _l || :; value "$_l" "$1"; }
 
 # own CHANNEL KEY: from this node's line of members.
-own() { sed -n 1p "$(members_of "$(channel_dir "$1")")" | field "$2"; }
+own() { members_of "$1" && field "$2" <"$MEMBERS"; }
 # sink CHANNEL PID KEY: from a local reader's line.
-sink() { sed -n "/^  pid=$2\t/p" "$(members_of "$(channel_dir "$1")")" | field "$3"; }
+sink() { members_of "$1" && pick "pid=$2" "$3" <"$MEMBERS"; }
 # member CHANNEL NODE KEY: from the line of the member whose node= is NODE.
-member() { grep -P "(^|\t)node=$2(\t|\$)" "$(members_of "$(channel_dir "$1")")" | field "$3"; }
+member() { members_of "$1" && pick "node=$2" "$3" <"$MEMBERS"; }
 
 sink_is() { [[ $(sink "$1" "$2" "$3") == "$4" ]]; }
 own_is() { [[ $(own "$1" "$2") == "$3" ]]; }
@@ -98,15 +118,15 @@ lines_are() { [[ $(wc -l <"$1") == "$2" ]]; }
 # which members shows when this returns.
 subscribe()
 {
-	local _d; _d=$(channel_dir "$1")
+	local DIR MEMBERS; channel_dir "$1"
 	if (($2)); then
-		stdbuf -oL head -n "$2" "$_d/events" >"$3" 2>"$3.err" 3>&- &
+		stdbuf -oL head -n "$2" "$DIR/events" >"$3" 2>"$3.err" 3>&- &
 	else
-		cat "$_d/events" >"$3" 2>"$3.err" 3>&- &
+		cat "$DIR/events" >"$3" 2>"$3.err" 3>&- &
 	fi
 	READER_PID=$!
 	KECHO_PIDS[$READER_PID]=1
-	wait_until subscribed "$_d" "$READER_PID" || { cat "$3.err" >&2; return 1; }
+	wait_until subscribed "$DIR" "$READER_PID" || { cat "$3.err" >&2; return 1; }
 }
 
 # received PID OUTFILE LINE...: the reader ended well and received exactly these.

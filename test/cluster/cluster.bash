@@ -59,10 +59,10 @@ teardown()
 		node_stop "$h" || rc=1
 	done
 	if [[ $GROUP_PID ]]; then group_stop TERM || rc=1; fi
-	kill_hosts
+	[[ $rc == 0 && $BATS_TEST_COMPLETED ]] || kill_hosts
 	for ns in /run/netns/"$NET"-*; do
-		[[ ! -e $ns ]] || ip netns del "${ns##*/}" || rc=1
-	done
+		[[ ! -e $ns ]] || echo "netns del ${ns##*/}"
+	done | ip -batch - || rc=1
 	for h in "$K"/h*.run; do
 		[[ -d $h ]] || continue
 		umount -lq "${h%.run}" || :
@@ -100,7 +100,8 @@ net() { ip -n "$NET-h$1" "${@:2}"; }
 # net_up N: hosts 1 to N, with two switches: br0, and br1 for a partition.
 net_up()
 {
-	local h
+	local hosts=()
+	mapfile -t hosts < <(seq "$1")
 	sweep
 	ip netns add "$NET-h0"
 	net 0 -batch - <<-END
@@ -111,18 +112,20 @@ net_up()
 		link set br0 up
 		link set br1 up
 	END
-	for ((h = 1; h <= $1; h++)); do host_up "$h"; done
+	hosts_up "${hosts[@]}"
 }
-host_up()
+hosts_up()	# HOST...
 {
-	ip netns add "$NET-h$1"
-	net "$1" -batch - <<-END
-		link set lo up
-		link add eth0 type veth peer name p$1 netns $NET-h0
-		addr add 10.77.0.$1/24 dev eth0
-		link set eth0 up
-	END
-	net 0 link set "p$1" master br0 up
+	local h
+	printf "netns add $NET-h%s\n" "$@" | ip -batch -
+	for h; do echo "link add p$h master br0 up type veth peer name eth0 netns $NET-h$h"; done | net 0 -batch -
+	for h; do
+		net "$h" -batch - <<-END
+			link set lo up
+			addr add 10.77.0.$h/24 dev eth0
+			link set eth0 up
+		END
+	done
 }
 # host_lost HOST: it has lost its power. Nobody hears a goodbye, and what it still had to send is lost with it.
 host_lost()
@@ -168,7 +171,7 @@ node_up()
 {
 	local more=${2-group=$GROUP} KECHO_ENTER=(nsenter "--net=/run/netns/$NET-h$1") backend
 	backend=$(backend_of "$1")
-	[[ -e /run/netns/$NET-h$1 ]] || host_up "$1"
+	[[ -e /run/netns/$NET-h$1 ]] || hosts_up "$1"
 	KECHO_BACKEND=$backend backend_start "$K/h$1" "name=h$1,listen=10.77.0.$1,insecure,heartbeat=$HEARTBEAT,lease=$LEASE${more:+,$more}"
 	UP[$1]=1
 }
@@ -207,9 +210,19 @@ cluster_up()
 }
 
 # sees HOST CH HOST...: the first one's members are just these, all alive; all_see CH HOST...
-alive() { sed -n 's/^id=.*\tnode=\([^\t]*\)\t.*\tstate=alive\t.*/\1/p' "$K/h$1/$2/members" 2>/dev/null | sort | xargs; }
-others() { sed -n '2,${/^id=/p}' "$K/h$1/$2/members" 2>/dev/null; }
-sees() { [[ $(alive "$1" "$2") == "$(printf 'h%s\n' "${@:3}" | sort | xargs)" && $(others "$1" "$2" | wc -l) == $(($# - 3)) ]]; }
+sees()
+{
+	local line h n=0 lines=() members=()
+	mapfile -t lines <"$K/h$1/$2/members" || return
+	for line in "${lines[@]}"; do [[ $line != id=* ]] || members[n++]=$line; done
+	((n == $# - 2)) || return
+	for h in "${@:3}"; do
+		for line in "${members[@]}"; do
+			[[ $line != *$'\t'"node=h$h"$'\t'*$'\t'state=alive$'\t'* ]] || continue 2
+		done
+		return 1
+	done
+}
 all_see()
 {
 	local h
@@ -230,10 +243,10 @@ leave() { local h; for h in "${@:2}"; do wait_until rmdir "$K/h$h/$1"; done; }
 
 sinks() { member "$K/h$1/$2" "h$3" sinks; }		# HOST CH OTHER: how many the first one knows of
 sinks_are() { [[ $(sinks "$1" "$2" "$3") == "$4" ]]; }
-contact_of() { sed -n '/^id=.*\tcontact=1\(\t\|$\)/p' "$K/h$1/$2/members" | field node; }	# HOST CH
+contact_of() { pick contact=1 node <"$K/h$1/$2/members"; }	# HOST CH
 one_contact() { [[ $(for h in "${@:2}"; do contact_of "$h" "$1" || :; done | sort | uniq -c) =~ ^\ *$(($# - 1))\ h[0-9]+$ ]]; } # CH HOST...
 contact_is() { [[ $(contact_of "$1" "$2") == "$3" ]]; }
-listed() { { grep -P "(^|\t)name=$2(\t|\$)" "$K/h$1/.node/channels" || :; } | field "$3"; }	# HOST CH KEY
+listed() { pick "name=$2" "$3" <"$K/h$1/.node/channels"; }	# HOST CH KEY
 listed_is() { [[ $(listed "$@") == "$4" ]]; }
 counter() { sed -n "s/^$2=//p" "$K/h$1/.node/stats"; }	# HOST NAME
 set_attr() { printf '%s\n' "${@:3}" >"$K/h$1/$2/attrs"; }	# HOST CH LINE...

@@ -11,6 +11,9 @@ calls()
 	awk -v t="$start" '$2 > t + 1 && !/resumed>|detached|^[0-9]+ +[0-9.]+ (---|\+\+\+)/ { n++ } END { print n + 0 }' "$K/strace"
 }
 
+# A node without a network.
+local_up() { backend_start "$K/h1" "name=h1"; UP[1]=1; }
+
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$(node_pid 1)/status"; }
 tasks() { local t=("/proc/$(node_pid 1)/task/"*); echo ${#t[@]}; }
 real_memory() { ! grep -q __asan_init "$KECHOFSD" || skip "a sanitizer's memory is not the program's"; }
