@@ -185,7 +185,7 @@ static void lease_ties(void **state)
 	static u64 q[3][64][2];
 	u32 run, k, i, j;
 
-	for (run = 0; run < 2000; run++) {
+	for (run = 0; run < 2000 / UNIT_SLOW; run++) {
 		struct kecho_lease l[3];
 		u32 head[3] = { 0 }, tail[3] = { 0 };
 

@@ -20,7 +20,7 @@
 #include <string.h>
 #include <time.h>
 #include <cmocka.h>
-/* How much fewer rounds than here a soak has where all is slower. */
+/* What goes through many cases goes through as many times fewer where all is slower. */
 #define UNIT_SLOW 1
 /* The file's last line: its name, and an array of its tests. */
 #define UNIT_SUITE(name, tests) int main(void) { return cmocka_run_group_tests_name(#name, tests, NULL, NULL); }
