@@ -34,18 +34,25 @@ VERSION := $(shell sed -n 's/^\#define KECHO_VERSION "\(.*\)"/\1/p' lib/include/
 MODULES := $(patsubst %.o,%,$(shell sed -n 's/^obj-m := //p' kmod/Kbuild))
 MODULES_BUILT := $(addprefix $(BUILD)/kmod/$(KVER)/,$(addsuffix .ko,$(MODULES)))
 MODULES_SRC := $(DESTDIR)/usr/src/kecho-$(VERSION)
+FILTERS := $(patsubst filters/%.c,$(BUILD)/filters/%.so,$(filter-out %.bpf.c,$(wildcard filters/*.c)))
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 
 .PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(FILTERS)
 
 $(BUILD)/bin/kechofsd: $(call obj,$(CORE) $(HOME_SRC) $(FS_SRC))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs fuse3) $(LIBS)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -rdynamic -o $@ $^ $(shell pkg-config --libs fuse3) $(LIBS)
+
+# What filters call is in the daemon that loads them.
+$(BUILD)/filters/%.so: filters/%.c $(wildcard lib/include/kecho/*.h)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -shared -fPIC $(CFLAGS) $(KFLAGS) -Ilib/include -Ilib/include/uapi -o $@ $<
 
 $(BUILD)/bin/kecho-groupd: $(call obj,$(CORE) $(HOME_SRC) tools/kecho-groupd.c)
 	@mkdir -p $(@D)
@@ -155,7 +162,7 @@ install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
 	done
 	rm -rf $(MODULES_SRC)
 	mkdir -p $(MODULES_SRC)
-	cp -r --parents lib kmod scripts/kmod $(MODULES_SRC)
+	cp -r --parents lib kmod filters scripts/kmod $(MODULES_SRC)
 	sed 's/@VERSION@/$(VERSION)/; s/@MODULES@/$(MODULES)/' packaging/dkms/dkms.conf >$(MODULES_SRC)/dkms.conf
 
 # Found by modprobe after depmod, which is left to the package's installation if there is a DESTDIR.

@@ -323,6 +323,9 @@ const struct kecho_node_ops fs_node_ops = {
 	.changed = on_changed,
 	.joined = on_joined,
 	.listed = on_listed,
+	.clock = home_now,
+	.filter_get = filter_get,
+	.filter_put = filter_put,
 };
 
 static void settle_interrupted(struct fs *fs)

@@ -194,6 +194,10 @@ void events_room(struct fs *fs, struct dir *d);
 void parked_free(struct parked *p);
 void park(struct parked *p);
 
+/* filter.c: see struct kecho_node_ops */
+const struct kecho_filter_ops *filter_get(struct kecho_node *node, const char *name);
+void filter_put(const struct kecho_filter_ops *ops);
+
 /* text.c */
 void text_open(struct file *f);
 void text_read(struct fs *fs, fuse_req_t req, struct file *f, size_t size, off_t off);

@@ -214,6 +214,22 @@ int kecho_attr_cmp(const struct kecho_attr *a, const struct kecho_attr *b)
 }
 EXPORT_SYMBOL_GPL(kecho_attr_cmp);
 
+bool kecho_attr_decimal(const struct kecho_attr *attr, s64 *value)
+{
+	s64 most = div_s64_rem(S64_MAX, KECHO_DECIMAL_ONE, &(s32){ 0 });
+
+	if (attr->type == KECHO_ATTR_STRING)
+		return false;
+	if (attr->type == KECHO_ATTR_DECIMAL)
+		*value = attr->num;
+	else if (attr->num > most || attr->num < -most)
+		*value = attr->num > 0 ? S64_MAX : S64_MIN;
+	else
+		*value = attr->num * KECHO_DECIMAL_ONE;
+	return true;
+}
+EXPORT_SYMBOL_GPL(kecho_attr_decimal);
+
 /* [-+]digits[.digits]: 0, or -EINVAL if it is no number that fits, which makes it a string. */
 static int parse_number(struct kecho_attr *attr, const char *s, size_t len)
 {
