@@ -221,7 +221,9 @@ static const struct file_operations suite_fops = {
 	.release = suite_release,
 };
 
-static const struct selftest_suite * const suites[] = { &attr_suite, &cm_suite, &group_suite, &channel_suite, &member_suite };
+static const struct selftest_suite * const suites[] = {
+	&attr_suite, &cm_suite, &group_suite, &channel_suite, &member_suite, &filter_type_suite,
+};
 static struct dentry *dir;
 
 static int __init selftest_init(void)
