@@ -72,6 +72,12 @@ void kecho_filter_unlock(struct kecho_filter *f)
 }
 EXPORT_SYMBOL_GPL(kecho_filter_unlock);
 
+__u64 kecho_filter_now(struct kecho_filter *f)
+{
+	return filter_chained(f)->channel->node->ops->clock();
+}
+EXPORT_SYMBOL_GPL(kecho_filter_now);
+
 void *kecho_filter_alloc(size_t size)
 {
 	return kvzalloc(size, GFP_KERNEL);
@@ -453,7 +459,10 @@ static int set(struct kecho_channel *ch, const char *what, size_t len, const cha
 	if (!err) {
 		spin_lock_bh(&ch->lock);
 		was = c->filter.config;
+		/* For heard(), which does not hold this channel's lock. */
+		spin_lock(&c->lock);
 		c->filter.config = config;
+		spin_unlock(&c->lock);
 		c->budget = budget;
 		c->overruns = 0;
 		c->disabled = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * For tests of a filter, one in a program: its source is included behind this header. It stands in a real chain, of a node that is
- * there for it, and is shown candidates and events that are made from text.
+ * For tests of a filter, one in a program: its source is included behind this header. It stands in a real chain of a node made for
+ * it, and is shown candidates and events that are made from text.
  *
  *	#include "filters.h"
  *	#include "../../filters/type.c"

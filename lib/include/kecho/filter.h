@@ -84,7 +84,7 @@ struct module;
 
 /**
  * struct kecho_filter - a filter in a chain
- * @config: what @setup made of its arguments
+ * @config: what @setup made of its arguments; in @heard only under kecho_filter_lock()
  * @state: &kecho_filter_ops.state bytes, zeroed at first, kept until it is removed
  * @self: id of this node
  * @out: in the OUT chain
@@ -136,6 +136,9 @@ int kecho_filter_watch(struct kecho_filter *f, const char *channel);
 /** kecho_filter_lock(), kecho_filter_unlock() - for what @run and @heard both touch; a spin lock */
 void kecho_filter_lock(struct kecho_filter *f);
 void kecho_filter_unlock(struct kecho_filter *f);
+
+/** kecho_filter_now() - as &kecho_pass.now_ns, for @heard */
+__u64 kecho_filter_now(struct kecho_filter *f);
 
 /** kecho_filter_alloc() - zeroed memory, or NULL. Context: may sleep: not in @run or @heard */
 void *kecho_filter_alloc(size_t size);
