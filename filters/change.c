@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* change attr=NAME by=D: an event passes if that attribute has moved by at least D since the last one of its publisher that passed */
+/* change attr=NAME by=D: an event passes if that attribute has moved by D or more since the last of its publisher that passed */
 #include <kecho/filter.h>
 
 struct config {

@@ -2,9 +2,9 @@
 /*
  * hash: events with the same key go to the same candidate. hash key=ATTR|payload [n=K]
  *
- * Each candidate has a weight for the key, and the highest win: one that goes moves only what it had, one that comes takes its share
- * of each (D. G. Thaler, C. V. Ravishankar: Using name-based mappings to increase hit rates. IEEE/ACM Transactions on Networking 6(1),
- * 1998). The weights depend on the key and on ids only: all publishers choose alike.
+ * Each candidate has a weight for the key, and the highest win: one that goes moves only what it had, one that comes takes its
+ * share of each (D. G. Thaler, C. V. Ravishankar: Using name-based mappings to increase hit rates. IEEE/ACM Transactions on
+ * Networking 6(1), 1998). The weights depend on the key and on ids only: all publishers choose alike.
  */
 #include <kecho/filter.h>
 

@@ -3,8 +3,8 @@
 #include <kecho/filter.h>
 
 /*
- * A bucket of tokens, without a division: every 2^10 ns it gets the rate, in units of 10^-9 events a second, and an event takes what
- * this comes to in the time for one.
+ * A bucket of tokens, without a division: every 2^10 ns it gets the rate, in units of 10^-9 events a second; an event takes what this
+ * comes to in the time for one.
  */
 #define TICK_SHIFT	10
 #define EVENT		976562500000000ull	/* 10^9 * 10^9 / 2^10 */
@@ -74,11 +74,13 @@ static void fill(const struct config *c, struct state *s, __u64 now)
 {
 	__u64 ticks = (now - s->last) >> TICK_SHIFT, more;
 
-	if (!s->last || __builtin_mul_overflow(ticks, c->rate, &more) || s->tokens > c->full || more > c->full - s->tokens)
+	if (!s->last || __builtin_mul_overflow(ticks, c->rate, &more) || s->tokens > c->full || more > c->full - s->tokens) {
 		s->tokens = c->full;
-	else
+		s->last = now;
+	} else {
 		s->tokens += more;
-	s->last = s->last ? s->last + (ticks << TICK_SHIFT) : now;
+		s->last += ticks << TICK_SHIFT;
+	}
 }
 
 static bool passes(const struct config *c, struct state *s, __u64 now)

@@ -60,9 +60,11 @@ static void fair_and_stable(void **state)
 /* All publishers, on whatever machine, choose the same: what is chosen here is fixed. */
 static void the_same_everywhere(void **state)
 {
+	struct kecho_candidate c = { .node = 77, .sink = 3 };
+
 	assert_int_equal(digest((const u8 *)"", 0), 0);
 	assert_true(digest((const u8 *)"abcdefghijk", 11) == 0xdddc8ab26b41f38eull);
-	assert_true(weight(digest((const u8 *)"abc", 3), &(struct kecho_candidate) { .node = 77, .sink = 3 }) == 0xd645a8ee0964ce58ull);
+	assert_true(weight(digest((const u8 *)"abc", 3), &c) == 0xd645a8ee0964ce58ull);
 }
 
 /* The candidate of an event with these attributes and payload. */

@@ -139,8 +139,12 @@ static void ties_that_change(void **state)
 	assert_int_equal(filters_write("out least attr=load"), 0);
 	filters_event("", "", "");
 	for (i = 0; i < 300; i++) {
-		filters_candidates(i % 3 == 0 ? "2 load=0\n3 load=0\n4 load=1\n5 load=1" :
-				   i % 3 == 1 ? "2 load=1\n3 load=1\n4 load=0\n5 load=0" : "2 load=0\n3 load=1\n4 load=1\n5 load=1");
+		static const char * const loads[] = {
+			"2 load=0\n3 load=0\n4 load=1\n5 load=1", "2 load=1\n3 load=1\n4 load=0\n5 load=0",
+			"2 load=0\n3 load=1\n4 load=1\n5 load=1",
+		};
+
+		filters_candidates(loads[i % 3]);
 		filters_run();
 		for (j = 0; j < 4; j++)
 			total[j] += filters.kept[j];
@@ -211,9 +215,10 @@ static void many(void **state)
 		filters_candidates("");
 		for (i = 0; i < 300; i++) {
 			u32 values = round % 2 ? 10 : 1000000;
-			int len = i % 5 ? snprintf(line, sizeof(line), "%u/%u load=%d.%u", 2 + i / 3, i % 3, (int)rnd(values) - 5, rnd(2)) :
-				  snprintf(line, sizeof(line), "%u/%u", 2 + i / 3, i % 3);
+			int len = snprintf(line, sizeof(line), "%u/%u", 2 + i / 3, i % 3);
 
+			if (i % 5)
+				len += snprintf(line + len, sizeof(line) - len, " load=%d.%u", (int)rnd(values) - 5, rnd(2));
 			filters_candidate(line, len);
 		}
 		for (i = 0; i < ARRAY_SIZE(ns); i++) {
