@@ -328,6 +328,55 @@ static void from_many(void **state)
 	assert_int_equal(filters.pass.n, 1);
 }
 
+static bool heard_enough;
+
+static void *hears(void *arg)
+{
+	struct kecho_event ev;
+	u32 i;
+
+	kecho_event_view(&ev, arg);
+	for (i = 0; !READ_ONCE(heard_enough); i++) {
+		ev.publisher = 2 + i % 8;
+		filters.f->ops->heard(filters.f, &ev);
+	}
+	return NULL;
+}
+
+/* For TSan: events are heard while others pass and the arguments change. */
+static void from_at_once(void **state)
+{
+	static const char load[] = "load=1";
+	struct kecho_attrs *a = filters_attrs(load, load + strlen(load));
+	struct kecho_msg *msg;
+	pthread_t thread;
+	char line[20];
+	u32 i;
+
+	filters_join("loads");
+	assert_int_equal(filters_write("out least attr=load from=loads n=1"), 0);
+	filters_event("", "", "");
+	filters_candidates("2\n3\n4\n5\n6\n7\n8\n9");
+	WRITE_ONCE(heard_enough, false);
+	msg = filters_make(2, a);
+	assert_int_equal(pthread_create(&thread, NULL, hears, msg), 0);
+	for (i = 0; i < 200; i++) {
+		filters_run();
+		assert_true(filters.pass.n <= 1 + (i + 7) % 8);
+		snprintf(line, sizeof(line), "=0 n=%u", 1 + i % 8);
+		assert_int_equal(filters_write(line), 0);
+	}
+	/* Until all have been heard, too. */
+	while (filters.pass.n < 8) {
+		sched_yield();
+		filters_run();
+	}
+	WRITE_ONCE(heard_enough, true);
+	pthread_join(thread, NULL);
+	kecho_msg_put(msg);
+	kecho_attrs_put(a);
+}
+
 static void without_memory(void **state)
 {
 	long i;
@@ -359,6 +408,7 @@ static const struct CMUnitTest tests[] = {
 	filters_test(refused),
 	filters_test(from),
 	filters_test(from_many),
+	filters_test(from_at_once),
 	filters_test(without_memory),
 };
 
