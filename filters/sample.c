@@ -3,8 +3,8 @@
 #include <kecho/filter.h>
 
 /*
- * A bucket of tokens, without a division: every 2^10 ns it gets the rate, in units of 10^-9 events a second; an event takes what this
- * comes to in the time for one.
+ * A bucket of tokens, without a division: every 2^10 ns it gets the rate, in units of 10^-9 events a second; an event takes what
+ * this comes to in the time for one.
  */
 #define TICK_SHIFT	10
 #define EVENT		976562500000000ull	/* 10^9 * 10^9 / 2^10 */
