@@ -168,8 +168,7 @@ static void detached(struct kecho_filter *f)
 {
 	struct state *s = f->state;
 
-	if (s)
-		kecho_filter_free(s->said);
+	kecho_filter_free(s->said);
 }
 
 /* --- the events --- */

@@ -23,6 +23,7 @@
  *
  * @args: as given, budget_us too
  * @lock: what kecho_filter_lock() takes; inside channel->lock
+ * @attached: detached() is due at the end
  * @watch: the sink by which it hears another channel
  * @overruns: how often in a row it took longer than @budget; @disabled: it is not run any more
  * @seen, @passed: events, and those of which a candidate was left; @ns: what it has taken for all of them
@@ -34,6 +35,7 @@ struct chained {
 	struct kecho_attrs *args;
 	spinlock_t lock;
 	struct kecho_sink *watch;
+	bool attached;
 	u64 budget;
 	u32 overruns;
 	bool disabled;
@@ -277,7 +279,7 @@ static void chained_free(struct chained *c, u64 now)
 
 	if (c->watch)
 		kecho_sink_close(c->watch, now);
-	if (ops->detached)
+	if (c->attached && ops->detached)
 		ops->detached(&c->filter);
 	config_free(c, c->filter.config);
 	kecho_filter_free(c->filter.state);
@@ -381,6 +383,7 @@ static int add(struct kecho_channel *ch, bool out, const char *name, size_t name
 	err = setup(c, args, &c->filter.config, &c->budget);
 	if (err)
 		goto fail;
+	c->attached = true;
 	if (ops->attached) {
 		err = ops->attached(&c->filter);
 		if (err)

@@ -108,7 +108,7 @@ struct kecho_filter {
  *	runs, too, and so without effect on anything else. NULL: it takes no arguments. 0, kecho_filter_refuse(), -ENOMEM.
  * @free: of a @config that @setup has made and that is no longer used; NULL: kecho_filter_free()
  * @attached: it is about to run for the first time: the place for kecho_filter_watch(). 0 or -errno. Optional.
- * @detached: it does not run any more; frees what @state points to. Optional.
+ * @detached: it does not run any more, or @attached has failed; frees what @state points to. Optional.
  * @run: keeps some of the candidates
  * @heard: an event on a channel that it watches
  */
