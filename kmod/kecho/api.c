@@ -230,6 +230,12 @@ struct kecho_sub *kecho_subscribe(struct kecho *k, const char *type, kecho_handl
 }
 EXPORT_SYMBOL_GPL(kecho_subscribe);
 
+int kecho_sub_attr_set(struct kecho_sub *s, const char *lines)
+{
+	return kecho_sink_write_attrs(s->sink, lines, strlen(lines), home_now());
+}
+EXPORT_SYMBOL_GPL(kecho_sub_attr_set);
+
 void kecho_unsubscribe(struct kecho_sub *s)
 {
 	WRITE_ONCE(s->ending, true);

@@ -193,6 +193,13 @@ typedef void (*kecho_handler_t)(const struct kecho_event *event, void *arg);
  */
 struct kecho_sub *kecho_subscribe(struct kecho *k, const char *type, kecho_handler_t handler, void *arg);
 
+/**
+ * kecho_sub_attr_set() - what a subscription says of itself: from then on filters, of all members, see it as a receiver of its own
+ * @lines: ``name=value`` each; ``name=`` removes. All of them or, with an error, none.
+ * Return: 0, -EINVAL, -E2BIG, -ENOMEM. Context: may sleep.
+ */
+int kecho_sub_attr_set(struct kecho_sub *sub, const char *lines);
+
 /** kecho_unsubscribe() - when it returns no handler is running any more, and no event is held. Context: may sleep. */
 void kecho_unsubscribe(struct kecho_sub *sub);
 
