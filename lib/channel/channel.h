@@ -164,6 +164,7 @@ struct kecho_described {
  * Exists while a session of its link does, from its JOIN to LEAVE or the session's end. Listed in channel->members and
  * node->members; events that it sent hold a reference until every sink has read them.
  *
+ * @name: its node's; the link's may change, under another lock
  * @chan: its number of the channel
  * @gen: of the session
  * @consumed: how many of this node's events it has said to have consumed, for kecho.overflow=block
@@ -180,6 +181,7 @@ struct kecho_member {
 	struct kecho_link *link;
 	struct kecho_flow flow;
 	u64 id;
+	char name[KECHO_NAME_MAX + 1];
 	u32 chan;
 	u32 gen;
 	u8 role;

@@ -98,6 +98,47 @@ bool kecho_candidate_attr(const struct kecho_candidate *c, const char *name, str
 }
 EXPORT_SYMBOL_GPL(kecho_candidate_attr);
 
+bool kecho_attr_id(const struct kecho_attr *attr, u64 *id)
+{
+	u64 n = attr->num, tenth;
+	int i;
+	char c;
+
+	*id = 0;
+	if (attr->type == KECHO_ATTR_INT) {
+		for (i = 0; i < 64; i += 4, n = tenth) {
+			tenth = div_u64(n, 10);
+			*id |= (n - tenth * 10) << i;
+		}
+		return !n;
+	}
+	if (attr->type != KECHO_ATTR_STRING || attr->str_len != 16)
+		return false;
+	for (i = 0; i < 16; i++) {
+		c = attr->str[i];
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+			return false;
+		*id = *id << 4 | (c <= '9' ? c - '0' : c - 'a' + 10);
+	}
+	return true;
+}
+EXPORT_SYMBOL_GPL(kecho_attr_id);
+
+/* channel->lock is held: it is called by run(). */
+const char *kecho_filter_node_name(struct kecho_filter *f, u64 id)
+{
+	struct kecho_channel *ch = filter_chained(f)->channel;
+	struct kecho_member *m;
+
+	if (id == ch->node->cm.id)
+		return ch->node->cm.name;
+	list_for_each_entry(m, &ch->members, node)
+		if (m->id == id)
+			return m->name;
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(kecho_filter_node_name);
+
 static void copy_release(struct kecho_msg *msg)
 {
 	kecho_msg_put(msg->owner);

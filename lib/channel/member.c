@@ -345,6 +345,7 @@ static struct kecho_member *member_add(struct kecho_channel *ch, struct kecho_li
 	m->channel = kecho_channel_get(ch);
 	m->link = kecho_link_get(link);
 	m->id = link->peer_id;
+	strscpy(m->name, link->name, sizeof(m->name));
 	m->chan = chan;
 	m->gen = link->gen;
 	INIT_LIST_HEAD(&m->described);

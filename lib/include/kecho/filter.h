@@ -80,6 +80,12 @@ int kecho_pass_rewrite(struct kecho_pass *p, const struct kecho_event *with);
 /** kecho_candidate_attr() - an attribute of the sink, or else of its node. False: neither has it */
 bool kecho_candidate_attr(const struct kecho_candidate *c, const char *name, struct kecho_attr *attr);
 
+/**
+ * kecho_attr_id() - the id of a node, 16 hexadecimal digits as in members, that an attribute holds
+ * One without letters looks like a number, and is taken for the id all the same. Return: false if it is none.
+ */
+bool kecho_attr_id(const struct kecho_attr *attr, __u64 *id);
+
 struct module;
 
 /**
@@ -132,6 +138,9 @@ int kecho_filter_refuse(struct kecho_filter *f, const char *fmt, ...) __attribut
  * Return: 0, -ENOENT: this node is not on it (said on the log), -ENOMEM. Context: @attached.
  */
 int kecho_filter_watch(struct kecho_filter *f, const char *channel);
+
+/** kecho_filter_node_name() - the name of a node on the channel, valid until @run returns, or NULL. Context: @run. */
+const char *kecho_filter_node_name(struct kecho_filter *f, __u64 id);
 
 /** kecho_filter_lock(), kecho_filter_unlock() - for what @run and @heard both touch; a spin lock */
 void kecho_filter_lock(struct kecho_filter *f);
