@@ -139,9 +139,9 @@ kecho_sub()
 	done
 	filter 1 answers 'in dedup'
 	id=$(own "$K/h1/answers" id)
-	kecho 1 pub -a id="$id.1" ask one
+	kecho 1 pub -a id="$id-1" ask one
 	wait_until counted 1 answers 0 3 1
-	kecho 1 pub -a id="$id.2" ask two
+	kecho 1 pub -a id="$id-2" ask two
 	wait_until counted 1 answers 0 6 2
 	echo end >"$K/h2/answers/events"
 	heard 1 3
