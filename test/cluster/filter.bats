@@ -151,26 +151,29 @@ kecho_sub()
 	[[ $(<"$K/out.5") == end ]]
 }
 
-# traffic CMD: from h1 to h2, while CMD is done again and again
+# traffic N CMD: from h1 to h2, while CMD is done N times
 traffic()
 {
-	local p rounds=0
+	local p i n
 	cluster_up 2
 	join web 1 2
 	setting web kecho.overflow=block 1 2
 	listen web 1 2
 	set_attr 2 web load=1
 	wait_until member_is 1 web 2 load 1
-	background seq 30000 >"$K/h1/web/events"
+	# shellcheck disable=SC2016
+	background bash -c 'for ((i = 0; ; i += 500)); do seq $((i + 1)) $((i + 500)); [[ ! -e $0 ]] || break; done' "$K/stop" >"$K/h1/web/events"
 	p=$LAST_PID
-	until gone "$p" && ((rounds >= 10)); do
-		"$1" $((++rounds))
+	for ((i = 1; i <= $1; i++)); do
+		"$2" "$i"
 	done
-	wait_exit "$p"
+	: >"$K/stop"
+	wait_exit "$p" 30
 	echo end >"$K/h1/web/events"
-	heard 2 30001
-	cmp <(seq 30000; echo end) "$K/out.2"
-	note "$rounds rounds"
+	wait_until -t 30 has_line "$K/out.2" end
+	n=$(own "$K/h1/web" sent)
+	cmp <(seq $((n - 1)); echo end) "$K/out.2"
+	note "$n events"
 }
 
 @test "parameters change under traffic: no event is lost, none comes twice" {
@@ -187,7 +190,7 @@ traffic()
 		filter 2 web "=0 size=$(($1 % 100 + 1))"
 		filter 2 web "=1 not=a$1"
 	}
-	traffic change
+	traffic 100 change
 }
 
 @test "filters come and go under traffic: no event is lost, none comes twice" {
@@ -202,6 +205,6 @@ traffic()
 		filter 2 web -type
 	}
 	in_use() { local out; if out=$(rmmod "kecho-filter-$1" 2>&1); then fail "$1 was unloaded"; fi; [[ $out == *'in use'* ]] || fail "$out"; }
-	traffic change
+	traffic 30 change
 	[[ ! -s $K/h1/web/filter && ! -s $K/h2/web/filter ]]
 }
