@@ -35,13 +35,15 @@ MODULES := $(patsubst %.o,%,$(shell sed -n 's/^obj-m := //p' kmod/Kbuild))
 MODULES_BUILT := $(addprefix $(BUILD)/kmod/$(KVER)/,$(addsuffix .ko,$(MODULES)))
 MODULES_SRC := $(DESTDIR)/usr/src/kecho-$(VERSION)
 FILTERS := $(patsubst filters/%.c,$(BUILD)/filters/%.so,$(filter-out %.bpf.c,$(wildcard filters/*.c)))
+# Examples, of which nothing else depends: only where their compiler is.
+BPF := $(if $(shell command -v clang),$(patsubst filters/%.c,$(BUILD)/filters/%.o,$(wildcard filters/*.bpf.c)))
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 
 .PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS) $(FILTERS)
+all: $(PROGRAMS) $(FILTERS) $(BPF)
 
 $(BUILD)/bin/kechofsd: $(call obj,$(CORE) $(HOME_SRC) $(FS_SRC))
 	@mkdir -p $(@D)
@@ -53,6 +55,11 @@ $(BUILD)/filters/%.so: filters/%.c $(wildcard lib/include/kecho/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) -shared -fPIC $(CFLAGS) $(KFLAGS) -Ilib/include -Ilib/include/uapi -o $@ $<
+
+$(BUILD)/filters/%.bpf.o: filters/%.bpf.c lib/include/uapi/linux/kecho_bpf.h
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)clang -target bpf -O2 -Wall -Wextra -Werror -Ilib/include/uapi -I/usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
 
 $(BUILD)/bin/kecho-groupd: $(call obj,$(CORE) $(HOME_SRC) tools/kecho-groupd.c)
 	@mkdir -p $(@D)
