@@ -9,11 +9,11 @@ setup_filters() { [[ $KECHO_BACKEND != kernel ]] || insmod "$KECHO_BUILD/kmod/$(
 	setup_filters
 	kecho filter "$CH" add type only=alarm
 	kecho filter "$CH" add in type not=debug budget_us=5
-	diff <(printf '%s\n' $'0\tout\ttype\t0\t0\t0\tno\tonly=alarm' $'1\tin\ttype\t0\t0\t0\tno\tbudget_us=5 not=debug') <(kecho filter "$CH")
+	diff <(printf '%s\n' $'0\tout\ttype\t0\t0\t0\tno\tonly=alarm' $'1\tin\ttype\t0\t0\t0\tno\tbudget_us=5\tnot=debug') <(kecho filter "$CH")
 	kecho filter -j "$CH" ls | grep -q '"disabled": *false'
 	kecho filter "$CH" set 1 not=alarm
 	kecho filter "$CH" del type
-	[[ $(kecho filter "$CH") == $'0\tin\ttype\t0\t0\t0\tno\tbudget_us=5 not=alarm' ]]
+	[[ $(kecho filter "$CH") == $'0\tin\ttype\t0\t0\t0\tno\tbudget_us=5\tnot=alarm' ]]
 	kecho filter "$CH" del 0
 }
 

@@ -654,6 +654,7 @@ static void without_memory(void **state)
 			break;
 	}
 	kecho_fail_alloc = -1;
+	print_message("%d allocations\n", n);
 	assert_true(n > 20);
 	kecho_channel_leave(gates, sim.now);
 }
