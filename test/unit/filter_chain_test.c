@@ -570,7 +570,7 @@ static void budget(void **state)
 	publish(0, "late once too often");
 	assert_int_equal(changes, 2 + 12);
 #ifndef __KERNEL__
-	assert_non_null(strstr(said, "channel c: filter slow took 10000001 ns of the 10000 us it has, for the 3th time in a row: disabled"));
+	assert_non_null(strstr(said, "channel c: filter slow took 10000001 ns of the 10000 us it has, and too long 3 times in a row: disabled"));
 #endif
 	/* It is not run any more, the others are. */
 	publish(0, "without it");
