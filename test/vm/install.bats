@@ -115,9 +115,9 @@ refused()
 	refused 'in use' rmmod kecho-filter-type
 	kecho filter c del type
 	rmmod kecho-filter-type
-	# For another kernel, damaged, or not there any more.
+	# For a kernel of another kind, or not there any more.
 	cp "$there" "$T/type.ko"
-	sed -i "s/vermagic=$KVER/vermagic=${KVER/6./5.}/" "$there"
+	sed -i 's/\(vermagic=[^ ]*\) SMP /\1 UMP /' "$there"
 	refused "$there cannot be loaded: .modprobe kecho-filter-type. and dmesg say why" kecho filter c add type only=alarm
 	rm "$there"
 	refused 'no such filter.*modinfo kecho-filter-type. finds no module' kecho filter c add type only=alarm
