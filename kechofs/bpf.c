@@ -20,7 +20,7 @@
 
 struct state {
 	int fd;
-	bool open, told;
+	bool told;
 	struct {
 		u8 unused[2];	/* for the packet's alignment */
 		u8 header[FRAME_HEADER];
@@ -59,11 +59,7 @@ static int attached(struct kecho_filter *f)
 
 	memset(&attr, 0, sizeof(attr));
 	attr.pathname = (uintptr_t)path;
-	fd = bpf(BPF_OBJ_GET, &attr);
-	if (fd >= 0) {
-		s->fd = fd;
-		s->open = true;
-	}
+	fd = s->fd = bpf(BPF_OBJ_GET, &attr);
 	if (fd >= 0 && !is_socket_filter(fd))
 		fd = -EINVAL;
 	if (fd < 0) {
@@ -78,7 +74,7 @@ static void detached(struct kecho_filter *f)
 {
 	struct state *s = f->state;
 
-	if (s->open)
+	if (s->fd >= 0)
 		close(s->fd);
 }
 

@@ -87,7 +87,7 @@ static void slow(struct kecho_filter *f, struct kecho_pass *p)
 /* gate: passes what is published once "open" has been heard on the channel "gates" */
 struct gate {
 	void *taken;
-	bool attached, open;
+	bool open;
 	u32 heard;
 };
 
@@ -96,7 +96,6 @@ static int gate_attached(struct kecho_filter *f)
 	struct gate *g = f->state;
 
 	attached++;
-	g->attached = true;
 	g->taken = kecho_filter_alloc(1);
 	return g->taken ? kecho_filter_watch(f, "gates") : -ENOMEM;
 }
@@ -105,7 +104,7 @@ static void gate_detached(struct kecho_filter *f)
 {
 	struct gate *g = f->state;
 
-	detached += g->attached;
+	detached++;
 	kecho_filter_free(g->taken);
 }
 
