@@ -37,7 +37,7 @@ const struct kecho_filter_ops *filter_get(struct kecho_node *node, const char *n
 	void *so;
 
 	if (!strncmp(name, "bpf:", 4))
-		return ERR_PTR(-EOPNOTSUPP);
+		return &filter_bpf;
 	if (!filter_path(path, sizeof(path), name) || access(path, F_OK)) {
 		pr_warn("no filter %s: there is no %s\n", name, path);
 		return ERR_PTR(-ENOENT);

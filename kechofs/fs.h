@@ -198,6 +198,9 @@ void park(struct parked *p);
 const struct kecho_filter_ops *filter_get(struct kecho_node *node, const char *name);
 void filter_put(const struct kecho_filter_ops *ops);
 
+/* bpf.c: what bpf:PATH is */
+extern const struct kecho_filter_ops filter_bpf;
+
 /* text.c */
 void text_open(struct file *f);
 void text_read(struct fs *fs, fuse_req_t req, struct file *f, size_t size, off_t off);

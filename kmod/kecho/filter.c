@@ -78,8 +78,10 @@ const struct kecho_filter_ops *kecho_filter_get(struct kecho_node *node, const c
 {
 	const struct kecho_filter_ops *ops;
 
-	if (!strncmp(name, "bpf:", 4))
-		return ERR_PTR(-EOPNOTSUPP);
+	if (!strncmp(name, "bpf:", 4)) {
+		__module_get(THIS_MODULE);
+		return &kecho_filter_bpf;
+	}
 	ops = kind_get(name);
 	if (!IS_ERR(ops))
 		return ops;

@@ -245,7 +245,7 @@ static void over_budget(struct chained *c, u64 ns)
 	if (++c->overruns < KECHO_BUDGET_OVERRUNS)
 		return;
 	c->disabled = true;
-	pr_warn("channel %s: filter %s took %llu ns of the %llu us it has, for the %uth time in a row: disabled; remove it, or give it a larger budget_us\n",
+	pr_warn("channel %s: filter %s took %llu ns of the %llu us it has, and too long %u times in a row: disabled; remove it, or give it a larger budget_us\n",
 		c->channel->name, c->filter.name, ns, div_u64(c->budget, NSEC_PER_USEC), c->overruns);
 	c->channel->node->ops->changed(c->channel, KECHO_FILE_FILTER, NULL);
 }
