@@ -43,7 +43,13 @@ wait_until()
 	fail "timed out after $((_limit * KECHO_SLOW)) s: $*"
 }
 
-gone() { ! kill -0 "$1" 2>/dev/null; }
+# A zombie is gone too: bash may not have been told of its end yet.
+gone()
+{
+	local _stat
+	kill -0 "$1" 2>/dev/null || return 0
+	read -r _stat <"/proc/$1/stat" 2>/dev/null && [[ ${_stat##*)} == ' Z '* ]]
+}
 
 # wait_exit PID [SECONDS]: the exit status of a child, which must end in time.
 wait_exit()
