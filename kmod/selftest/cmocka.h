@@ -29,7 +29,9 @@ struct selftest_suite {
 
 extern const struct selftest_suite attr_suite, cm_suite, group_suite, channel_suite, member_suite;
 #define UNIT_SUITE(name, tests) const struct selftest_suite name##_suite = { #name, tests, ARRAY_SIZE(tests) };
-#define UNIT_SLOW 13	/* a prime: what takes each 13th byte takes all kinds */
+/* For guests under emulation, without and with the kernel's debugging. Primes: what takes each 13th byte takes all kinds. */
+#define UNIT_SLOW (IS_ENABLED(CONFIG_KASAN) ? 101 : 13)
+#define UNIT_STEP (IS_ENABLED(CONFIG_KASAN) ? 7 : 1)
 
 extern long kecho_fail_alloc;	/* core.h */
 
