@@ -188,7 +188,7 @@ help:
 	@echo 'make kmod           the kernel modules, for this kernel or KVER=release, into $(BUILD)/kmod'
 	@echo 'make check-sparse   the modules'"'"' sources by sparse, byte orders too'
 	@echo 'make check-selftest the unit tests inside Debian'"'"'s kernels 6.1 and 6.12'
-	@echo 'make check-vm       the tree suite on a mount by the modules, in guests with Debian'"'"'s kernels 6.1 and 6.12'
+	@echo 'make check-vm       the tree and cluster suites on the modules, in guests with Debian'"'"'s kernels 6.1 and 6.12'
 	@echo 'make install        into PREFIX=$(PREFIX) (DESTDIR is respected), with the modules if they have been built for this kernel'
 	@echo '                    or KVER, and their source for DKMS: dkms install kecho/$(VERSION); make uninstall'
 	@echo 'make install-modules  only the modules'
