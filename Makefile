@@ -82,7 +82,7 @@ $(BUILD)/obj/%.o: %.c
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
 deps:
-	@scripts/dependencies check
+	@scripts/dependencies vm
 
 unit: $(UNIT)
 
@@ -94,7 +94,7 @@ run:
 check: deps
 	@$(MAKE) --no-print-directory -j2 all unit
 	@$(MAKE) --no-print-directory -j2 san
-	@scripts/check unit san fuzz tree cluster
+	@scripts/check
 
 # The kernel modules, for the running kernel or KVER; their tests run in guests.
 kmod:
@@ -134,10 +134,12 @@ check-san: deps
 	@$(MAKE) --no-print-directory san
 	@scripts/check san fuzz
 
-# The whole tree and cluster suites with the programs under ASan and UBSan.
+# The tree and cluster suites with the programs under ASan and UBSan, and on a kernel with KASAN, lockdep and the like.
 check-debug: deps
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' CFLAGS='-O1 -g' all
+	@$(MAKE) --no-print-directory -j2 all
 	@BUILD=$(BUILD)/asan scripts/check tree cluster
+	@scripts/check debug
 
 # The modules that have been built for KVER are installed, too; for other kernels DKMS builds them from the source.
 install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
