@@ -9,7 +9,7 @@ faults()
 		[[ $f == fail_usercopy ]] || echo N >"/sys/kernel/debug/$f/ignore-gfp-wait"
 	done
 	echo 0 >/sys/kernel/debug/fail_page_alloc/min-order
-	python faults.py "$@"
+	python faults.py "$@" >&3	# how many there were
 }
 
 need_faults() { [[ -e /proc/self/fail-nth ]] || skip "this kernel injects no faults: scripts/vm --kernel debug"; }
