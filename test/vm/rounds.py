@@ -59,7 +59,7 @@ for i in range(20):
     vm.mount(ROOT)
     use()
     fd = os.open(D + b'/events', os.O_RDWR)
-    vm.umount(ROOT, 2)  # MNT_DETACH: nobody sees it any more, but a file is open
+    vm.umount(ROOT, vm.MNT_DETACH)  # nobody sees it any more, but a file is open
     vm.stays('kechofs')
     os.close(fd)
     vm.unload()
