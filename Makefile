@@ -97,7 +97,7 @@ $(BUILD)/obj/%.o: %.c
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
 deps:
-	@scripts/dependencies check
+	@scripts/dependencies vm
 
 unit: $(UNIT)
 
@@ -109,7 +109,7 @@ run:
 check: deps
 	@$(MAKE) --no-print-directory -j2 all unit
 	@$(MAKE) --no-print-directory -j2 san
-	@scripts/check unit san fuzz tree cluster
+	@scripts/check
 
 # The kernel modules, for the running kernel or KVER; their tests run in guests.
 kmod:
@@ -149,10 +149,12 @@ check-san: deps
 	@$(MAKE) --no-print-directory san
 	@scripts/check san fuzz
 
-# The whole tree and cluster suites with the programs under ASan and UBSan.
+# The tree and cluster suites with the programs under ASan and UBSan, and on a kernel with KASAN, lockdep and the like.
 check-debug: deps
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' CFLAGS='-O1 -g' all
+	@$(MAKE) --no-print-directory -j2 all
 	@BUILD=$(BUILD)/asan scripts/check tree cluster
+	@scripts/check debug
 
 # The modules that have been built for KVER are installed, too; for other kernels DKMS builds them from the source.
 install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
@@ -209,7 +211,7 @@ help:
 	@echo 'make kmod           the kernel modules, for this kernel or KVER=release, into $(BUILD)/kmod'
 	@echo 'make check-sparse   the modules'"'"' sources by sparse, byte orders too'
 	@echo 'make check-selftest the unit tests inside Debian'"'"'s kernels 6.1 and 6.12'
-	@echo 'make check-vm       the tree suite on a mount by the modules, in guests with Debian'"'"'s kernels 6.1 and 6.12'
+	@echo 'make check-vm       the tree and cluster suites on the modules, in guests with Debian'"'"'s kernels 6.1 and 6.12'
 	@echo 'make install        into PREFIX=$(PREFIX) (DESTDIR is respected), with the modules if they have been built for this kernel'
 	@echo '                    or KVER, and their source for DKMS: dkms install kecho/$(VERSION); make uninstall'
 	@echo 'make install-modules  only the modules'

@@ -6,6 +6,7 @@
 #define KECHO_COMPAT_H
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
+#include <net/sock.h>
 
 /* 6.3: mounts map ids by a type of their own. */
 #ifdef HAVE_MNT_IDMAP
@@ -37,6 +38,16 @@
 #define compat_splice_read copy_splice_read
 #else
 #define compat_splice_read generic_file_splice_read
+#endif
+
+/* 6.14: a kernel socket keeps its network namespace, which its timers use, until TCP is done with it, as a program's does. */
+#ifndef HAVE_SK_NET_REFCNT_UPGRADE
+static inline void sk_net_refcnt_upgrade(struct sock *sk)
+{
+	sk->sk_net_refcnt = 1;
+	get_net_track(sock_net(sk), &sk->ns_tracker, GFP_KERNEL);
+	sock_inuse_add(sock_net(sk), 1);
+}
 #endif
 
 /* 6.10 */

@@ -9,6 +9,7 @@
 #include <net/sock.h>
 #include <net/tcp.h>
 #include "../../lib/cm/framer.h"
+#include "../compat.h"
 #include "tcp.h"
 
 #define RXBUF (16u << 10)
@@ -360,6 +361,7 @@ static int dial(struct tcp_conn *c)
 	err = sock_create_kern(c->tcp->net, to.sa.sa_family, SOCK_STREAM, IPPROTO_TCP, &c->sock);
 	if (err)
 		return err;
+	sk_net_refcnt_upgrade(c->sock->sk);
 	err = conn_begin(c, c->sock);
 	if (err)
 		return err;
@@ -443,8 +445,10 @@ static void accept_work(struct work_struct *work)
 	struct kecho_tcp *t = container_of(work, struct kecho_tcp, accept);
 	struct socket *sock;
 
-	while (!READ_ONCE(t->stopping) && !kernel_accept(t->listener, &sock, O_NONBLOCK))
+	while (!READ_ONCE(t->stopping) && !kernel_accept(t->listener, &sock, O_NONBLOCK)) {
+		sk_net_refcnt_upgrade(sock->sk);
 		accept_one(t, sock);
+	}
 }
 
 static void listener_arrived(struct nwmon *w)

@@ -31,7 +31,9 @@ extern const struct selftest_suite attr_suite, cm_suite, group_suite, channel_su
 extern const struct selftest_suite filter_bpf_suite, filter_chain_suite, filter_change_suite, filter_hash_suite, filter_least_suite,
 	filter_roundrobin_suite, filter_sample_suite, filter_type_suite;
 #define UNIT_SUITE(name, tests) const struct selftest_suite name##_suite = { #name, tests, ARRAY_SIZE(tests) };
-#define UNIT_SLOW 13	/* a prime: what takes each 13th byte takes all kinds */
+/* For guests under emulation, without and with the kernel's debugging. Primes: what takes each 13th byte takes all kinds. */
+#define UNIT_SLOW (IS_ENABLED(CONFIG_KASAN) ? 101 : 13)
+#define UNIT_STEP (IS_ENABLED(CONFIG_KASAN) ? 7 : 1)
 
 extern long kecho_fail_alloc;	/* core.h */
 

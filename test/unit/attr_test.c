@@ -429,7 +429,7 @@ static void truncated_and_damaged(void **state)
 	}
 	/* Any damage is found out, or is another well-formed list; decode() reads that back from its text. */
 	for (i = 0; i < len; i++) {
-		for (j = 0; j < 256; j++) {
+		for (j = 0; j < 256; j += UNIT_STEP) {
 			memcpy(bad, buf, len);
 			bad[i] = j;
 			decode(bad, len);
@@ -439,7 +439,8 @@ static void truncated_and_damaged(void **state)
 
 static void malformed(void **state)
 {
-	u8 buf[1024], zero[300] = { 0 };
+	static u8 buf[1024];
+	u8 zero[300] = { 0 };
 	char str[300], name[70];
 	size_t len;
 	u16 n;

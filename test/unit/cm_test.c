@@ -906,7 +906,7 @@ static void fail_sweep(void **state)
 	long n;
 
 	on_up = script_up;
-	for (n = 0; ; n++) {
+	for (n = 0; ; n += UNIT_STEP) {
 		sim_init(42);
 		start(2);
 		kecho_fail_alloc = n;

@@ -433,7 +433,7 @@ static void split_heals(void **state)
 {
 	u32 i, j, run;
 
-	for (run = 0; run < 40; run++) {
+	for (run = 0; run < 40; run += UNIT_STEP) {
 		cluster(100 + run, 4, run & 1);
 		if (run & 1)
 			sim_node_stop(SERVER, true);
@@ -494,7 +494,7 @@ static void sink_while_joining(void **state)
 {
 	u32 at;
 
-	for (at = 0; at < 100; at++) {
+	for (at = 0; at < 100; at += UNIT_STEP) {
 		begin(1);
 		node_on(0, 0, 1000);
 		node_on(1, 0, 1000);
@@ -521,7 +521,7 @@ static void leave_while_joining(void **state)
 {
 	u32 at;
 
-	for (at = 0; at < 60; at++) {
+	for (at = 0; at < 60; at += UNIT_STEP) {
 		begin(1);
 		node_on(0, 0, 1000);
 		node_on(1, 0, 1000);
