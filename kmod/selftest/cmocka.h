@@ -28,8 +28,8 @@ struct selftest_suite {
 };
 
 extern const struct selftest_suite attr_suite, cm_suite, group_suite, channel_suite, member_suite;
-extern const struct selftest_suite filter_change_suite, filter_hash_suite, filter_least_suite, filter_roundrobin_suite,
-	filter_sample_suite, filter_type_suite;
+extern const struct selftest_suite filter_change_suite, filter_expr_suite, filter_hash_suite, filter_least_suite,
+	filter_roundrobin_suite, filter_sample_suite, filter_type_suite;
 #define UNIT_SUITE(name, tests) const struct selftest_suite name##_suite = { #name, tests, ARRAY_SIZE(tests) };
 #define UNIT_SLOW 13	/* a prime: what takes each 13th byte takes all kinds */
 

@@ -223,8 +223,8 @@ static const struct file_operations suite_fops = {
 
 static const struct selftest_suite * const suites[] = {
 	&attr_suite, &cm_suite, &group_suite, &channel_suite, &member_suite,
-	&filter_change_suite, &filter_hash_suite, &filter_least_suite, &filter_roundrobin_suite, &filter_sample_suite,
-	&filter_type_suite,
+	&filter_change_suite, &filter_expr_suite, &filter_hash_suite, &filter_least_suite, &filter_roundrobin_suite,
+	&filter_sample_suite, &filter_type_suite,
 };
 static struct dentry *dir;
 
