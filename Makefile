@@ -78,10 +78,10 @@ $(BUILD)/test/unit/%_test: $(BUILD)/obj/test/unit/%_test.o $(call obj,$(UNIT_LIB
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 # libFuzzer's own main; the core is compiled with its counters.
-$(BUILD)/test/fuzz/%: test/fuzz/%.c test/fuzz/fuzz.h $(CORE) $(wildcard lib/*/*.h)
+$(BUILD)/test/fuzz/%: test/fuzz/%.c test/fuzz/fuzz.h $(CORE) $(wildcard lib/*/*.h filters/*.c)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
-	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(COREFLAGS) -o $@ $(filter %.c,$^) $(LIBS)
+	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(COREFLAGS) -o $@ $< $(CORE) $(LIBS)
 
 # The command line is an ordinary program; all else is written against the core.
 $(BUILD)/obj/tools/kecho/%.o: tools/kecho/%.c

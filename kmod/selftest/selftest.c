@@ -221,12 +221,8 @@ static const struct file_operations suite_fops = {
 	.release = suite_release,
 };
 
-static const struct selftest_suite * const suites[] = {
-	&attr_suite, &cm_suite, &group_suite, &channel_suite, &member_suite,
-	&filter_bpf_suite, &filter_chain_suite,
-	&filter_change_suite, &filter_hash_suite, &filter_least_suite, &filter_roundrobin_suite, &filter_sample_suite,
-	&filter_type_suite,
-};
+#define SUITE(name) &name##_suite,
+static const struct selftest_suite * const suites[] = { UNIT_SUITES(SUITE) };
 static struct dentry *dir;
 
 static int __init selftest_init(void)
