@@ -153,12 +153,23 @@ EXPORT_SYMBOL_GPL(kecho_attr_next);
 
 bool kecho_attr_find(const void *attrs, size_t len, const char *name, struct kecho_attr *attr)
 {
-	size_t name_len = strlen(name);
-	u32 pos = 0;
+	size_t name_len = strlen(name), left;
+	const struct attr_wire *w;
+	const u8 *p = attrs;
 
-	while (kecho_attr_next(attrs, len, &pos, attr))
-		if (attr->name_len == name_len && !memcmp(attr->name, name, name_len))
-			return true;
+	/* Only what is found is read whole: filters ask this for each candidate. */
+	for (left = len; left >= sizeof(*w); ) {
+		size_t size;
+
+		w = (const void *)p;
+		size = sizeof(*w) + w->name_len + le16_to_cpu(w->value_len);
+		if (size > left)
+			return false;
+		if (w->name_len == name_len && !memcmp(w->bytes, name, name_len))
+			return attr_read(p, left, attr) > 0;
+		p += size;
+		left -= size;
+	}
 	return false;
 }
 EXPORT_SYMBOL_GPL(kecho_attr_find);

@@ -62,13 +62,13 @@ int kecho_filter_refuse(struct kecho_filter *f, const char *fmt, ...)
 }
 EXPORT_SYMBOL_GPL(kecho_filter_refuse);
 
-void kecho_filter_lock(struct kecho_filter *f)
+void kecho_filter_lock(struct kecho_filter *f) __acquires(&filter_chained(f)->lock)
 {
 	spin_lock_bh(&filter_chained(f)->lock);
 }
 EXPORT_SYMBOL_GPL(kecho_filter_lock);
 
-void kecho_filter_unlock(struct kecho_filter *f)
+void kecho_filter_unlock(struct kecho_filter *f) __releases(&filter_chained(f)->lock)
 {
 	spin_unlock_bh(&filter_chained(f)->lock);
 }

@@ -1345,7 +1345,7 @@ static void members_file(void **state)
 	kecho_show_members(&t, ch);
 	assert_text(&t, ME("ps", "2", "3", "4", "2") "\tload=0.5\troom=lab 5\n"
 		    "  pid=77\tcomm=cat\tqueued=1\tlost=2\n"
-		    "  pid=4000000\tcomm=a-name-that-is-\tqueued=1\tlost=0\ttype=typ\n");
+		    "  pid=4000000\tcomm=a-name-that-is-\tqueued=1\tlost=0\ttype=typ\tsink=2\n");
 	kecho_source_close(ch, 0);
 	kecho_source_close(ch, 0);
 	kecho_show_members(&t, ch);
