@@ -31,21 +31,36 @@ obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
 UNITS := $(wildcard packaging/systemd/*.service)
 VERSION := $(shell sed -n 's/^\#define KECHO_VERSION "\(.*\)"/\1/p' lib/include/kecho/version.h)
-MODULES := $(patsubst %.o,%,$(shell sed -n 's/^obj-m := //p' kmod/Kbuild))
+FILTERS_SRC := $(filter-out %.bpf.c,$(wildcard filters/*.c))
+MODULES := $(patsubst %.o,%,$(shell sed -n 's/^obj-m := //p' kmod/Kbuild)) $(patsubst filters/%.c,kecho-filter-%,$(FILTERS_SRC))
 MODULES_BUILT := $(addprefix $(BUILD)/kmod/$(KVER)/,$(addsuffix .ko,$(MODULES)))
 MODULES_SRC := $(DESTDIR)/usr/src/kecho-$(VERSION)
+FILTERS := $(patsubst filters/%.c,$(BUILD)/filters/%.so,$(FILTERS_SRC))
+# Examples, of which nothing else depends: only where their compiler is.
+BPF := $(if $(shell command -v clang),$(patsubst filters/%.c,$(BUILD)/filters/%.o,$(wildcard filters/*.bpf.c)))
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 
 .PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(FILTERS) $(BPF)
 
 $(BUILD)/bin/kechofsd: $(call obj,$(CORE) $(HOME_SRC) $(FS_SRC))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs fuse3) $(LIBS)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -rdynamic -o $@ $^ $(shell pkg-config --libs fuse3) $(LIBS)
+
+# What filters call is in the daemon that loads them.
+$(BUILD)/filters/%.so: filters/%.c $(wildcard lib/include/kecho/*.h)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -shared -fPIC $(CFLAGS) $(KFLAGS) -Ilib/include -Ilib/include/uapi -o $@ $<
+
+$(BUILD)/filters/%.bpf.o: filters/%.bpf.c lib/include/uapi/linux/kecho_bpf.h
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)clang -target bpf -O2 -Wall -Wextra -Werror -Ilib/include/uapi -I/usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
 
 $(BUILD)/bin/kecho-groupd: $(call obj,$(CORE) $(HOME_SRC) tools/kecho-groupd.c)
 	@mkdir -p $(@D)
@@ -63,10 +78,10 @@ $(BUILD)/test/unit/%_test: $(BUILD)/obj/test/unit/%_test.o $(call obj,$(UNIT_LIB
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 # libFuzzer's own main; the core is compiled with its counters.
-$(BUILD)/test/fuzz/%: test/fuzz/%.c test/fuzz/fuzz.h $(CORE) $(wildcard lib/*/*.h)
+$(BUILD)/test/fuzz/%: test/fuzz/%.c test/fuzz/fuzz.h $(CORE) $(wildcard lib/*/*.h filters/*.c)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
-	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(COREFLAGS) -o $@ $(filter %.c,$^) $(LIBS)
+	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(COREFLAGS) -o $@ $< $(CORE) $(LIBS)
 
 # The command line is an ordinary program; all else is written against the core.
 $(BUILD)/obj/tools/kecho/%.o: tools/kecho/%.c
@@ -146,9 +161,12 @@ install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
 	install -D -m755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd
 	ln -sf kechofsd $(DESTDIR)$(PREFIX)/sbin/kechofs
 	install -D -m755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/kecho
-	install -D -m644 -t $(DESTDIR)$(PREFIX)/include/linux lib/include/uapi/linux/kecho.h
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/kecho/filters $(FILTERS) $(BPF)
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/include/linux lib/include/uapi/linux/kecho.h lib/include/uapi/linux/kecho_bpf.h
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/include/kecho $(addprefix lib/include/kecho/,kecho.h filter.h limits.h)
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/*.7
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/*.8
 	install -D -m644 completion/kecho.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kecho
 	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
@@ -157,25 +175,28 @@ install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
 	done
 	rm -rf $(MODULES_SRC)
 	mkdir -p $(MODULES_SRC)
-	cp -r --parents lib kmod scripts/kmod $(MODULES_SRC)
+	cp -r --parents lib kmod filters scripts/kmod $(MODULES_SRC)
 	sed 's/@VERSION@/$(VERSION)/; s/@MODULES@/$(MODULES)/' packaging/dkms/dkms.conf >$(MODULES_SRC)/dkms.conf
 
-# Found by modprobe after depmod, which is left to the package's installation if there is a DESTDIR.
+# Found by modprobe after depmod, which is left to the package's installation if there is a DESTDIR. With the versions of their
+# symbols, which a filter of one's own is built against.
 install-modules:
 	@test -z "$(filter-out $(wildcard $(MODULES_BUILT)),$(MODULES_BUILT))" || \
 		{ echo 'the modules for $(KVER) are not built: make kmod KVER=$(KVER)' >&2; exit 1; }
-	install -D -m644 -t $(DESTDIR)/lib/modules/$(KVER)/updates/kecho $(MODULES_BUILT)
+	install -D -m644 -t $(DESTDIR)/lib/modules/$(KVER)/updates/kecho $(MODULES_BUILT) $(BUILD)/kmod/$(KVER)/Module.symvers
 	strip -g $(addprefix $(DESTDIR)/lib/modules/$(KVER)/updates/kecho/,$(addsuffix .ko,$(MODULES)))
 	$(if $(DESTDIR),,depmod $(KVER))
 
 uninstall:
 	$(if $(DESTDIR),,! dkms status kecho/$(VERSION) 2>/dev/null | grep . || dkms remove kecho/$(VERSION) --all)
-	rm -rf $(MODULES_SRC)
+	rm -rf $(MODULES_SRC) $(DESTDIR)$(PREFIX)/include/kecho
 	for d in $(DESTDIR)/lib/modules/*/updates/kecho; do \
 		[ ! -d $$d ] || { rm -r $$d && $(if $(DESTDIR),:,v=$${d%/updates/kecho} && depmod $${v##*/}); } || exit 1; \
 	done
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/kechofsd sbin/kechofs sbin/kecho-groupd bin/kecho include/linux/kecho.h \
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/kechofsd sbin/kechofs sbin/kecho-groupd bin/kecho include/linux/kecho.h include/linux/kecho_bpf.h \
+		$(patsubst $(BUILD)/%,lib/kecho/%,$(FILTERS) $(BPF)) \
 		$(addprefix lib/systemd/system/,$(notdir $(UNITS))) share/bash-completion/completions/kecho $(foreach p,$(wildcard man/*),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))
+	[ ! -d $(DESTDIR)$(PREFIX)/lib/kecho ] || find $(DESTDIR)$(PREFIX)/lib/kecho -type d -empty -delete
 
 clean:
 	rm -rf $(BUILD)

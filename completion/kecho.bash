@@ -81,7 +81,7 @@ _kecho()
 			mapfile -t COMPREPLY < <(compgen -W 'auto kernel fuse' -- "$cur")
 			return
 			;;
-		sub:-[Wn] | sub:--count | sub:--timeout | sub:--format | pub:-[ap] | pub:--attr | \
+		sub:-[Wna] | sub:--attr | sub:--count | sub:--timeout | sub:--format | pub:-[ap] | pub:--attr | \
 		pub:--prio | pub:--wait-members | pub:--timeout)
 			return
 			;;
@@ -96,7 +96,7 @@ _kecho()
 			((nargs == 0)) && arguments=$(_kecho_directories)
 			;;
 		sub)
-			options='--count --timeout --type --json --format --help'
+			options='--attr --count --timeout --type --json --format --help'
 			arguments=$(_kecho_directories)
 			;;
 		join | leave)

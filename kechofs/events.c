@@ -373,7 +373,7 @@ void events_close(struct file *f)
 	file_finished(f, err);
 }
 
-int events_ioctl(struct file *f, u32 mode)
+static int ioctl_mode(struct file *f, u32 mode)
 {
 	if (mode > KECHO_MODE_FRAMED)
 		return -EINVAL;
@@ -384,6 +384,26 @@ int events_ioctl(struct file *f, u32 mode)
 	if (f->reader)
 		f->reader->mode = mode;
 	return 0;
+}
+
+static int ioctl_attrs(struct file *f, const struct kecho_sink_attrs *attrs)
+{
+	size_t len = strnlen(attrs->lines, sizeof(attrs->lines));
+
+	if (!f->reader)
+		return -EBADF;
+	if (len == sizeof(attrs->lines))
+		return -EINVAL;
+	return kecho_sink_write_attrs(f->reader->sink, attrs->lines, len, home_now());
+}
+
+int events_ioctl(struct file *f, unsigned int cmd, const void *in, size_t size)
+{
+	if (cmd == KECHO_IOC_MODE && size >= sizeof(u32))
+		return ioctl_mode(f, *(const u32 *)in);
+	if (cmd == KECHO_IOC_ATTRS && size >= sizeof(struct kecho_sink_attrs))
+		return ioctl_attrs(f, in);
+	return -ENOTTY;
 }
 
 u32 events_poll(struct file *f)

@@ -157,19 +157,13 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg
 		     const void *in, size_t in_size, size_t out_size)
 {
 	struct file *f = fi_file(fi);
-	u32 mode;
 	int err;
 
 	(void)ino;
 	(void)arg;
 	(void)flags;
 	(void)out_size;
-	if (cmd != KECHO_IOC_MODE || !file_is_events(f) || in_size < sizeof(mode)) {
-		fuse_reply_err(req, ENOTTY);
-		return;
-	}
-	memcpy(&mode, in, sizeof(mode));
-	err = events_ioctl(f, mode);
+	err = file_is_events(f) ? events_ioctl(f, cmd, in, in_size) : -ENOTTY;
 	if (err)
 		fuse_reply_err(req, -err);
 	else
@@ -323,6 +317,9 @@ const struct kecho_node_ops fs_node_ops = {
 	.changed = on_changed,
 	.joined = on_joined,
 	.listed = on_listed,
+	.clock = home_now,
+	.filter_get = filter_get,
+	.filter_put = filter_put,
 };
 
 static void settle_interrupted(struct fs *fs)

@@ -185,7 +185,7 @@ void events_close(struct file *f);
 void file_done(struct file *f);
 void events_read(struct fs *fs, fuse_req_t req, struct file *f, size_t size, off_t off);
 void events_write(struct fs *fs, fuse_req_t req, struct file *f, const void *data, size_t size, off_t off);
-int events_ioctl(struct file *f, u32 mode);
+int events_ioctl(struct file *f, unsigned int cmd, const void *in, size_t size);
 u32 events_poll(struct file *f);
 /** events_ready() - answers parked reads as far as there are events */
 void events_ready(struct file *f);
@@ -193,6 +193,13 @@ void events_ready(struct file *f);
 void events_room(struct fs *fs, struct dir *d);
 void parked_free(struct parked *p);
 void park(struct parked *p);
+
+/* filter.c: see struct kecho_node_ops */
+const struct kecho_filter_ops *filter_get(struct kecho_node *node, const char *name);
+void filter_put(const struct kecho_filter_ops *ops);
+
+/* bpf.c: what bpf:PATH is */
+extern const struct kecho_filter_ops filter_bpf;
 
 /* text.c */
 void text_open(struct file *f);

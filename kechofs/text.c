@@ -55,7 +55,10 @@ static void show(struct fs *fs, struct file *f)
 	case KIND_CHANNELS:
 		kecho_show_channels(&f->text, node);
 		break;
-	default:	/* filter: no filter can be attached yet */
+	case KIND_FILTER:
+		kecho_show_filter(&f->text, f->dir->channel);
+		break;
+	default:
 		break;
 	}
 }

@@ -43,7 +43,13 @@ wait_until()
 	fail "timed out after $((_limit * KECHO_SLOW)) s: $*"
 }
 
-gone() { ! kill -0 "$1" 2>/dev/null; }
+# A zombie is gone too: bash may not have been told of its end yet.
+gone()
+{
+	local _stat
+	kill -0 "$1" 2>/dev/null || return 0
+	read -r _stat <"/proc/$1/stat" 2>/dev/null && [[ ${_stat##*)} == ' Z '* ]]
+}
 
 # wait_exit PID [SECONDS]: the exit status of a child, which must end in time.
 wait_exit()
@@ -142,18 +148,23 @@ received()
 backend_status() { cat "$1.run/status.$(cat "$1.run/pid" 2>/dev/null)" 2>/dev/null; }
 backend_ended() { [[ -n $(backend_status "$1") ]]; }
 
-# modules_load, modules_unload: the kernel's modules, as built for it.
+# modules_load, modules_unload: the kernel's modules, as built for it. With all filters: what is not installed modprobe does not find.
 KECHO_MODULES=(kecho_attr kecho_nwmon kecho_cm kecho_group kecho kechofs)
 modules_load()
 {
-	local _m
-	for _m in "${KECHO_MODULES[@]}"; do
-		[[ -d /sys/module/$_m ]] || insmod "$KECHO_BUILD/kmod/$(uname -r)/$_m.ko" || return 1
+	local _ko _m _dir
+	_dir=$KECHO_BUILD/kmod/$(uname -r)
+	for _ko in "${KECHO_MODULES[@]/%/.ko}" "$_dir"/kecho-filter-*.ko; do
+		_ko=${_ko##*/} _m=${_ko%.ko}
+		[[ -d /sys/module/${_m//-/_} ]] || insmod "$_dir/$_ko" || return 1
 	done
 }
 modules_unload()
 {
 	local _i
+	for _i in /sys/module/kecho_filter_*; do
+		[[ ! -d $_i ]] || rmmod "${_i##*/}" || return 1
+	done
 	for ((_i = ${#KECHO_MODULES[@]} - 1; _i >= 0; _i--)); do
 		rmmod "${KECHO_MODULES[_i]}" || return 1
 	done

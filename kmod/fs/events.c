@@ -385,15 +385,30 @@ static int set_mode(struct events_file *f, u32 mode)
 	return 0;
 }
 
-static long events_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static int ioctl_attrs(struct events_file *f, const void __user *arg)
 {
-	struct events_file *f = file->private_data;
+	struct kecho_sink_attrs *attrs;
+	size_t len;
+	int err = -EINVAL;
+
+	if (!f->reads)
+		return -EBADF;
+	attrs = memdup_user(arg, sizeof(*attrs));
+	if (IS_ERR(attrs))
+		return PTR_ERR(attrs);
+	len = strnlen(attrs->lines, sizeof(attrs->lines));
+	if (len < sizeof(attrs->lines))
+		err = kecho_sink_write_attrs(f->reader.sink, attrs->lines, len, home_now());
+	kfree(attrs);
+	return err;
+}
+
+static int ioctl_mode(struct events_file *f, const u32 __user *arg)
+{
 	int err = -ERESTARTSYS;
 	u32 mode;
 
-	if (cmd != KECHO_IOC_MODE)
-		return -ENOTTY;
-	if (get_user(mode, (u32 __user *)arg))
+	if (get_user(mode, arg))
 		return -EFAULT;
 	if (mode > KECHO_MODE_FRAMED)
 		return -EINVAL;
@@ -405,6 +420,19 @@ static long events_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	}
 	mutex_unlock(&f->write_lock);
 	return err;
+}
+
+static long events_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct events_file *f = file->private_data;
+
+	switch (cmd) {
+	case KECHO_IOC_MODE:
+		return ioctl_mode(f, (const u32 __user *)arg);
+	case KECHO_IOC_ATTRS:
+		return ioctl_attrs(f, (const void __user *)arg);
+	}
+	return -ENOTTY;
 }
 
 static int events_fasync(int fd, struct file *file, int on)

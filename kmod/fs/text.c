@@ -122,7 +122,10 @@ static int show(struct text_file *f)
 		break;
 	case KIND_CHANNELS:
 		return show_channels(t, fs);
-	default:	/* filter: no filter can be attached yet */
+	case KIND_FILTER:
+		kecho_show_filter(t, f->dir->channel);
+		break;
+	default:
 		break;
 	}
 	return 0;

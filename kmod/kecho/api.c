@@ -156,28 +156,13 @@ EXPORT_SYMBOL_GPL(kecho_publish);
 
 static bool sub_next(struct kecho_sub *s, struct kecho_event *ev)
 {
-	const struct kecho_event_wire *w;
 	struct kecho_msg *msg;
 
 	if (kecho_sink_pop(s->sink, U32_MAX, &msg) <= 0)
 		return false;
-	w = kecho_event(msg);
-	*ev = (struct kecho_event) {
-		.data = kecho_event_payload(msg),
-		.len = kecho_event_payload_len(msg),
-		.type = kecho_event_type(msg),
-		.type_len = w->type_len,
-		.attrs = kecho_event_attrs(msg),
-		.attrs_len = le16_to_cpu(w->attrs_len),
-		.prio = w->prio,
-		.deadline_us = le32_to_cpu(w->deadline_us),
-		.publisher = le64_to_cpu(w->origin),
-		.seq = le64_to_cpu(w->seq),
-		.time_ns = le64_to_cpu(w->time_ns),
-		.lost = READ_ONCE(s->sink->lost),
-		.flags = kecho_sink_flags(s->sink, msg),
-		.msg = msg,
-	};
+	kecho_event_view(ev, msg);
+	ev->lost = READ_ONCE(s->sink->lost);
+	ev->flags = kecho_sink_flags(s->sink, msg);
 	return true;
 }
 
@@ -244,6 +229,12 @@ struct kecho_sub *kecho_subscribe(struct kecho *k, const char *type, kecho_handl
 	return s;
 }
 EXPORT_SYMBOL_GPL(kecho_subscribe);
+
+int kecho_sub_attr_set(struct kecho_sub *s, const char *lines)
+{
+	return kecho_sink_write_attrs(s->sink, lines, strlen(lines), home_now());
+}
+EXPORT_SYMBOL_GPL(kecho_sub_attr_set);
 
 void kecho_unsubscribe(struct kecho_sub *s)
 {

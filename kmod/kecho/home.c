@@ -78,6 +78,9 @@ static const struct kecho_node_ops home_ops = {
 	.changed = on_changed,
 	.joined = on_joined,
 	.listed = on_listed,
+	.clock = home_now,
+	.filter_get = kecho_filter_get,
+	.filter_put = kecho_filter_put,
 };
 
 static void home_tick(struct kecho_cm *cm, u64 now)

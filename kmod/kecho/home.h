@@ -97,6 +97,13 @@ struct kecho_home *kecho_home_of(struct net *net);
 /** kecho_home_stop() - all channels have been left, all files are closed */
 void kecho_home_stop(struct kecho_home *h);
 
+/* filter.c: see &struct kecho_node_ops */
+const struct kecho_filter_ops *kecho_filter_get(struct kecho_node *node, const char *name);
+void kecho_filter_put(const struct kecho_filter_ops *ops);
+
+/* bpf.c: what bpf:PATH is */
+extern const struct kecho_filter_ops kecho_filter_bpf;
+
 /* api.c */
 int kecho_api_init(void);
 void kecho_api_exit(void);

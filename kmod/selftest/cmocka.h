@@ -27,7 +27,13 @@ struct selftest_suite {
 	u32 n;
 };
 
-extern const struct selftest_suite attr_suite, cm_suite, group_suite, channel_suite, member_suite;
+/* Every test/unit/NAME_test.c. */
+#define UNIT_SUITES(X) \
+	X(attr) X(channel) X(cm) X(filter_acl) X(filter_bpf) X(filter_chain) X(filter_change) X(filter_dedup) \
+	X(filter_expr) X(filter_hash) X(filter_least) X(filter_reply) X(filter_roundrobin) X(filter_sample) \
+	X(filter_type) X(group) X(member)
+#define UNIT_DECLARE(name) extern const struct selftest_suite name##_suite;
+UNIT_SUITES(UNIT_DECLARE)
 #define UNIT_SUITE(name, tests) const struct selftest_suite name##_suite = { #name, tests, ARRAY_SIZE(tests) };
 /* For guests under emulation, without and with the kernel's debugging. Primes: what takes each 13th byte takes all kinds. */
 #define UNIT_SLOW (IS_ENABLED(CONFIG_KASAN) ? 101 : 13)

@@ -28,9 +28,11 @@ static inline void *selftest_kvmalloc(size_t size, gfp_t gfp)
 #undef kmalloc
 #undef kzalloc
 #undef kvmalloc
+#undef kvzalloc
 #define kmalloc(size, gfp) selftest_kmalloc(size, gfp)
 #define kzalloc(size, gfp) selftest_kmalloc(size, (gfp) | __GFP_ZERO)
 #define kvmalloc(size, gfp) selftest_kvmalloc(size, gfp)
+#define kvzalloc(size, gfp) selftest_kvmalloc(size, (gfp) | __GFP_ZERO)
 
 #undef EXPORT_SYMBOL_GPL
 #define EXPORT_SYMBOL_GPL(sym) _Static_assert(1, "")

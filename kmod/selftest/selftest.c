@@ -221,7 +221,8 @@ static const struct file_operations suite_fops = {
 	.release = suite_release,
 };
 
-static const struct selftest_suite * const suites[] = { &attr_suite, &cm_suite, &group_suite, &channel_suite, &member_suite };
+#define SUITE(name) &name##_suite,
+static const struct selftest_suite * const suites[] = { UNIT_SUITES(SUITE) };
 static struct dentry *dir;
 
 static int __init selftest_init(void)

@@ -107,6 +107,9 @@ static int __init service_init(void)
 	err = PTR_ERR_OR_ZERO(stops);
 	if (err)
 		goto err_requests;
+	err = kecho_sub_attr_set(requests, "serves=all\nbad\n") == -EINVAL ? kecho_sub_attr_set(requests, "serves=all\n") : -EPROTO;
+	if (err)
+		goto err_stops;
 	err = kecho_attr_set(kecho, "service=yes\nbad\n") == -EINVAL ? kecho_attr_set(kecho, "service=yes\n") : -EPROTO;
 	if (err)
 		goto err_stops;

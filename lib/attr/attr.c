@@ -153,12 +153,23 @@ EXPORT_SYMBOL_GPL(kecho_attr_next);
 
 bool kecho_attr_find(const void *attrs, size_t len, const char *name, struct kecho_attr *attr)
 {
-	size_t name_len = strlen(name);
-	u32 pos = 0;
+	size_t name_len = strlen(name), left;
+	const struct attr_wire *w;
+	const u8 *p = attrs;
 
-	while (kecho_attr_next(attrs, len, &pos, attr))
-		if (attr->name_len == name_len && !memcmp(attr->name, name, name_len))
-			return true;
+	/* Only what is found is read whole: filters ask this for each candidate. */
+	for (left = len; left >= sizeof(*w); ) {
+		size_t size;
+
+		w = (const void *)p;
+		size = sizeof(*w) + w->name_len + le16_to_cpu(w->value_len);
+		if (size > left)
+			return false;
+		if (w->name_len == name_len && !memcmp(w->bytes, name, name_len))
+			return attr_read(p, left, attr) > 0;
+		p += size;
+		left -= size;
+	}
 	return false;
 }
 EXPORT_SYMBOL_GPL(kecho_attr_find);
@@ -213,6 +224,22 @@ int kecho_attr_cmp(const struct kecho_attr *a, const struct kecho_attr *b)
 	return ai != bi ? (ai > bi) - (ai < bi) : (af > bf) - (af < bf);
 }
 EXPORT_SYMBOL_GPL(kecho_attr_cmp);
+
+bool kecho_attr_decimal(const struct kecho_attr *attr, s64 *value)
+{
+	s64 most = div_s64_rem(S64_MAX, KECHO_DECIMAL_ONE, &(s32){ 0 });
+
+	if (attr->type == KECHO_ATTR_STRING)
+		return false;
+	if (attr->type == KECHO_ATTR_DECIMAL)
+		*value = attr->num;
+	else if (attr->num > most || attr->num < -most)
+		*value = attr->num > 0 ? S64_MAX : S64_MIN;
+	else
+		*value = attr->num * KECHO_DECIMAL_ONE;
+	return true;
+}
+EXPORT_SYMBOL_GPL(kecho_attr_decimal);
 
 /* [-+]digits[.digits]: 0, or -EINVAL if it is no number that fits, which makes it a string. */
 static int parse_number(struct kecho_attr *attr, const char *s, size_t len)

@@ -57,12 +57,6 @@ bool kecho_attrs_next(const struct kecho_attrs *a, u32 *pos, struct kecho_attr *
 bool kecho_attrs_find(const struct kecho_attrs *a, const char *name, struct kecho_attr *attr);
 bool kecho_attrs_equal(const struct kecho_attrs *a, const struct kecho_attrs *b);
 
-/**
- * kecho_attr_cmp() - order two values: numbers by value, integers and decimals mixed; any number before any string
- * Return: <0, 0, >0
- */
-int kecho_attr_cmp(const struct kecho_attr *a, const struct kecho_attr *b);
-
 /** kecho_attr_parse_value() - read a value's text form into @attr (name untouched). -EINVAL */
 int kecho_attr_parse_value(struct kecho_attr *attr, const char *s, size_t len);
 

@@ -45,6 +45,7 @@ void kecho_channel_put(struct kecho_channel *ch)
 		return;
 	kecho_attrs_put(ch->attrs);
 	kecho_attrs_put(ch->settings_attrs);
+	kfree(ch->scratch);
 	kfree(ch);
 }
 EXPORT_SYMBOL_GPL(kecho_channel_put);
@@ -80,6 +81,7 @@ struct kecho_channel *kecho_channel_join(struct kecho_node *node, const char *na
 	INIT_LIST_HEAD(&ch->members);
 	INIT_LIST_HEAD(&ch->sinks);
 	INIT_LIST_HEAD(&ch->retained);
+	INIT_LIST_HEAD(&ch->filters);
 	hash_add(node->channels, &ch->hash, kecho_name_hash(name));
 	node->nchannels++;
 	trace_kecho_join(ch, node->cm.id);
@@ -107,6 +109,7 @@ void kecho_channel_leave(struct kecho_channel *ch, u64 now)
 	struct kecho_node *node = ch->node;
 	struct kecho_sink *sink;
 
+	channel_drop_filters(ch, now);
 	mutex_lock(&node->cm.lock);
 	hash_del(&ch->hash);
 	node->nchannels--;
@@ -134,27 +137,91 @@ static bool sink_wants(const struct kecho_sink *sink, const char *type, size_t l
 	return !sink->type[0] || kecho_type_is(sink->type, type, len);
 }
 
-u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg)
+static u32 deliver(struct kecho_sink *sink, struct kecho_msg *msg)
+{
+	struct kecho_channel *ch = sink->channel;
+
+	if (sink_push(sink, msg, &ch->settings))
+		return 1;
+	ch->lost++;
+	atomic64_inc(&ch->node->stats.lost_sink);
+	trace_kecho_lose(ch, 0, false, 1);
+	return 0;
+}
+
+static bool is_one_of(u32 id, const __le32 *sinks, u16 nsinks)
+{
+	u16 i;
+
+	for (i = 0; i < nsinks; i++)
+		if (le32_to_cpu(sinks[i]) == id)
+			return true;
+	return false;
+}
+
+/* To those that the publisher's filters and ours have picked. False: ours have left none. */
+static bool deliver_picked(struct kecho_channel *ch, struct kecho_msg *msg, const __le32 *sinks, u16 nsinks, u32 *n)
+{
+	struct kecho_msg *out = NULL;
+	struct kecho_candidate *c;
+	struct kecho_sink *sink;
+	u32 described = 0, i;
+	bool left = false;
+
+	if (!scratch_begin(ch))
+		goto lost;
+	list_for_each_entry(sink, &ch->sinks, node) {
+		bool own = sink_described(sink) && described++ < KECHO_DESCRIBED_MAX;
+
+		if (!sink_wants(sink, kecho_event_type(msg), kecho_event(msg)->type_len) ||
+		    (nsinks && !is_one_of(own ? sink->id : 0, sinks, nsinks)))
+			continue;
+		c = scratch_add(ch);
+		if (!c)
+			goto lost;
+		c->node = ch->node->cm.id;
+		c->sink = sink->id;
+		c->attrs = sink->attrs ? sink->attrs->data : NULL;
+		c->attrs_len = sink->attrs ? sink->attrs->len : 0;
+		c->node_attrs = ch->attrs ? ch->attrs->data : NULL;
+		c->node_attrs_len = ch->attrs ? ch->attrs->len : 0;
+		c->owner = sink;
+	}
+	left = !ch->scratch->n;
+	out = channel_filter(ch, false, msg);
+	for (i = 0; i < ch->scratch->n; i++) {
+		c = &ch->scratch->all[i];
+		left = left || c->kept;
+		*n += c->kept && deliver(c->owner, out);
+	}
+	kecho_msg_put(out);
+	return left;
+lost:
+	ch->lost++;
+	atomic64_inc(&ch->node->stats.lost_sink);
+	trace_kecho_lose(ch, 0, false, 1);
+	return false;
+}
+
+u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg, const __le32 *sinks, u16 nsinks)
 {
 	struct kecho_sink *sink;
+	bool retain = true;
 	u32 n = 0;
 
 	lockdep_assert_held(&ch->lock);
-	list_for_each_entry(sink, &ch->sinks, node) {
-		if (!sink_wants(sink, kecho_event_type(msg), kecho_event(msg)->type_len))
-			continue;
-		if (sink_push(sink, msg, &ch->settings)) {
-			n++;
-		} else {
-			ch->lost++;
-			atomic64_inc(&ch->node->stats.lost_sink);
-			trace_kecho_lose(ch, 0, false, 1);
-		}
+	if (!ch->nin && !nsinks) {
+		list_for_each_entry(sink, &ch->sinks, node)
+			if (sink_wants(sink, kecho_event_type(msg), kecho_event(msg)->type_len))
+				n += deliver(sink, msg);
+	} else {
+		retain = deliver_picked(ch, msg, sinks, nsinks, &n);
 	}
 	trace_kecho_deliver(ch, msg, n);
 	ch->delivered += n;
 	atomic64_add(n, &ch->node->stats.delivered);
-	channel_retain(ch, msg);
+	if (retain)
+		channel_retain(ch, msg);
 	ch->node->ops->changed(ch, KECHO_FILE_EVENTS, msg);
 	return n;
 }
@@ -273,12 +340,103 @@ bool kecho_channel_room(struct kecho_channel *ch, const char *type)
 }
 EXPORT_SYMBOL_GPL(kecho_channel_room);
 
+static u32 unsent(struct kecho_node *node)
+{
+	atomic64_inc(&node->stats.unsent);
+	return 0;
+}
+
+static u32 send(struct kecho_member *m, struct kecho_msg *msg, const struct kecho_push *how)
+{
+	struct kecho_node *node = m->channel->node;
+	u32 lost = kecho_flow_push(&m->flow, msg, how);
+
+	if (lost)
+		trace_kecho_lose(m->channel, m->id, true, lost);
+	m->lost += lost;
+	atomic64_add(lost, &node->stats.lost_link);
+	atomic64_inc(&node->stats.sent);
+	return 1;
+}
+
+static bool candidate_add(struct kecho_member *m, u32 sink, const struct kecho_attrs *attrs)
+{
+	struct kecho_candidate *c = scratch_add(m->channel);
+
+	if (!c)
+		return false;
+	c->node = m->id;
+	c->sink = sink;
+	c->attrs = attrs ? attrs->data : NULL;
+	c->attrs_len = attrs ? attrs->len : 0;
+	c->node_attrs = m->attrs ? m->attrs->data : NULL;
+	c->node_attrs_len = m->attrs ? m->attrs->len : 0;
+	c->heard_ns = m->heard_at;
+	c->owner = m;
+	return true;
+}
+
+static bool candidates_add(struct kecho_member *m, const char *type, size_t len)
+{
+	struct kecho_described *d;
+
+	if ((m->plain || m->channel->settings.retain) && !candidate_add(m, 0, NULL))
+		return false;
+	list_for_each_entry(d, &m->described, node)
+		if ((!d->type[0] || kecho_type_is(d->type, type, len)) && !candidate_add(m, d->sink, d->attrs))
+			return false;
+	return true;
+}
+
+/* To those that the filters pick, one message to each member. */
+static u32 send_picked(struct kecho_channel *ch, struct kecho_msg *msg, struct kecho_push *how)
+{
+	const struct kecho_event_wire *ev = kecho_event(msg);
+	struct kecho_candidate *c, *end;
+	struct kecho_scratch *s;
+	struct kecho_member *m;
+	struct kecho_msg *out;
+	u32 n = 0, all;
+
+	if (!scratch_begin(ch))
+		goto lost;
+	list_for_each_entry(m, &ch->members, node)
+		if (!candidates_add(m, kecho_event_type(msg), ev->type_len))
+			goto lost;
+	out = channel_filter(ch, true, msg);
+	s = ch->scratch;
+	how->sinks = s->ids;
+	for (c = s->all, end = c + s->n; c < end; ) {
+		m = c->owner;
+		how->nsinks = 0;
+		for (all = 0; c < end && c->owner == m; c++, all++)
+			if (c->kept)
+				s->ids[how->nsinks++] = cpu_to_le32(c->sink);
+		if (!how->nsinks) {
+			unsent(ch->node);
+			continue;
+		}
+		/* All of them: it need not be said which. */
+		if (how->nsinks == all)
+			how->nsinks = 0;
+		n += send(m, out, how);
+	}
+	kecho_msg_put(out);
+	return n;
+lost:
+	list_for_each_entry(m, &ch->members, node)
+		m->lost++;
+	atomic64_add(ch->nmembers, &ch->node->stats.lost_link);
+	return 0;
+}
+
 int kecho_channel_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns, struct kecho_batch *batch)
 {
 	struct kecho_event_wire *ev = kecho_event(msg);
 	struct kecho_node *node = ch->node;
+	struct kecho_push how = { .chan = ch->chan, .batch = batch };
 	struct kecho_member *m;
-	u32 lost, n = 0;
+	u32 n = 0;
 	bool gone;
 
 	if (kecho_event_payload_len(msg) > READ_ONCE(node->max_event))
@@ -292,20 +450,14 @@ int kecho_channel_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 t
 	ev->origin = cpu_to_le64(node->cm.id);
 	ev->seq = cpu_to_le64(++ch->seq);
 	ev->time_ns = cpu_to_le64(time_ns);
-	list_for_each_entry(m, &ch->members, node) {
-		if (!member_wants(m, kecho_event_type(msg), ev->type_len)) {
-			atomic64_inc(&node->stats.unsent);
-			continue;
-		}
-		lost = kecho_flow_push(&m->flow, ch->chan, 0, msg, ch->settings.queue, ch->settings.overflow, batch);
-		if (lost)
-			trace_kecho_lose(ch, m->id, true, lost);
-		m->lost += lost;
-		atomic64_add(lost, &node->stats.lost_link);
-		atomic64_inc(&node->stats.sent);
-		n++;
-	}
-	n += channel_deliver(ch, msg);
+	how.max = ch->settings.queue;
+	how.policy = ch->settings.overflow;
+	if (ch->nout)
+		n = send_picked(ch, msg, &how);
+	else
+		list_for_each_entry(m, &ch->members, node)
+			n += member_wants(m, kecho_event_type(msg), ev->type_len) ? send(m, msg, &how) : unsent(node);
+	n += channel_deliver(ch, msg, NULL, 0);
 	atomic64_inc(&node->stats.published);
 	trace_kecho_publish(ch, msg, n);
 	spin_unlock_bh(&ch->lock);

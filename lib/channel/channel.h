@@ -20,6 +20,7 @@
 #include "../cm/link.h"
 #include "../group/group.h"
 #include "event.h"
+#include <kecho/filter.h>
 
 struct kecho_node;
 struct kecho_channel;
@@ -40,6 +41,9 @@ enum kecho_file {
  * @changed: a file of the channel reads differently; of events: @event was published or has arrived
  * @joined: the channel knows its members (or has stopped waiting for them)
  * @listed: an answer to kecho_group_list()
+ * @clock: CLOCK_MONOTONIC
+ * @filter_get: the filter of that name, loaded if need be, with a reference: process context, no locks. ERR_PTR: -ENOENT or what
+ *	loading it met.
  */
 struct kecho_node_ops {
 	struct kecho_cm_ops cm;
@@ -48,10 +52,13 @@ struct kecho_node_ops {
 	void (*changed)(struct kecho_channel *ch, enum kecho_file file, const struct kecho_msg *event);
 	void (*joined)(struct kecho_channel *ch);
 	void (*listed)(struct kecho_node *node, u32 request, const char *name, const struct kecho_holding *h);
+	u64 (*clock)(void);
+	const struct kecho_filter_ops *(*filter_get)(struct kecho_node *node, const char *name);
+	void (*filter_put)(const struct kecho_filter_ops *ops);
 };
 
 struct kecho_node_stats {
-	atomic64_t published, sent, received, delivered, lost_sink, lost_link, unsent, unretained;
+	atomic64_t filtered, published, sent, received, delivered, lost_sink, lost_link, unsent, unretained;
 };
 
 /**
@@ -107,6 +114,8 @@ struct kecho_settings {
  * @advert_due: 0: nothing to tell the members
  * @plain: sinks without a type or attributes of their own
  * @blocked: a publisher got -EAGAIN since the last room()
+ * @filters: both chains, in the order in which they are shown; changed with cm.lock held too. @nout, @nin: how many of each
+ * @scratch: for who may receive an event, while it is filtered
  */
 struct kecho_channel {
 	refcount_t ref;
@@ -132,6 +141,9 @@ struct kecho_channel {
 	u32 plain, nsinks, nsources;
 	u64 seq;
 	u64 delivered, lost;
+	struct list_head filters;
+	u32 nout, nin;
+	struct kecho_scratch *scratch;
 	struct kecho_attrs *attrs;
 	struct kecho_attrs *settings_attrs;
 	struct kecho_settings settings;
@@ -152,12 +164,14 @@ struct kecho_described {
  * Exists while a session of its link does, from its JOIN to LEAVE or the session's end. Listed in channel->members and
  * node->members; events that it sent hold a reference until every sink has read them.
  *
+ * @name: its node's; the link's may change, under another lock
  * @chan: its number of the channel
  * @gen: of the session
  * @consumed: how many of this node's events it has said to have consumed, for kecho.overflow=block
  * @rx_consumed: how many of its events have been consumed here; @rx_told what it was told of that
  * @welcome: it has replied to a JOIN of this stay; what it sent before was for an earlier stay of this node on the channel
  * @rx_n: number of the last event from it
+ * @heard_at: when it last said something of itself
  */
 struct kecho_member {
 	refcount_t ref;
@@ -167,6 +181,7 @@ struct kecho_member {
 	struct kecho_link *link;
 	struct kecho_flow flow;
 	u64 id;
+	char name[KECHO_NAME_MAX + 1];
 	u32 chan;
 	u32 gen;
 	u8 role;
@@ -180,6 +195,7 @@ struct kecho_member {
 	u64 consumed, consumed_bytes;
 	atomic64_t rx_consumed, rx_consumed_bytes, rx_told, rx_told_bytes;
 	u64 rx_n, received, lost;
+	u64 heard_at;
 };
 
 #define KECHO_ROLE_PUBLISHES 1
@@ -197,6 +213,8 @@ struct kecho_user {
  * struct kecho_sink - a local subscription with its queue
  * @ring: @cap (a power of two) places, @count used from @head
  * @type: only events of that type, or empty
+ * @attrs: what it says of itself, for filters; channel->lock
+ * @watch: a filter that hears the events in place of a reader
  * @pid, @comm: who reads, for members
  * @since: CLOCK_REALTIME when it was opened: older events are retained ones
  * @lost: events that the queue had no room for
@@ -211,6 +229,8 @@ struct kecho_sink {
 	u64 since;
 	char comm[16];
 	char type[KECHO_NAME_MAX + 1];
+	struct kecho_attrs *attrs;
+	struct chained *watch;
 	spinlock_t lock;
 	struct kecho_msg **ring;
 	u32 cap, head, count, bytes;
@@ -261,7 +281,10 @@ bool kecho_channel_room(struct kecho_channel *ch, const char *type);
 /** kecho_channel_write_attrs() - what is written to attrs; @owner: may set kecho.*. -EINVAL, -EPERM, -E2BIG, -ENOMEM */
 int kecho_channel_write_attrs(struct kecho_channel *ch, const char *text, size_t len, bool owner, u64 now);
 
-/** kecho_channel_write_filter() - what is written to filter. -EINVAL, -ENOENT */
+/**
+ * kecho_channel_write_filter() - what is written to filter
+ * Return: 0; -EINVAL (said on the log), -ENOENT: no such filter, or none in the chain; -ENOSPC, -ENOMEM, or what loading it met
+ */
 int kecho_channel_write_filter(struct kecho_channel *ch, const char *text, size_t len);
 /** kecho_node_configure() - lines name=value, as .node/config takes them, whole or not at all. -EINVAL, -ENOMEM */
 int kecho_node_configure(struct kecho_node *node, const char *text, size_t len);
@@ -281,6 +304,8 @@ void kecho_sink_close(struct kecho_sink *sink, u64 now);
  * Return: 1 and a reference in @msg; 0: nothing is queued; -EMSGSIZE. Context: any.
  */
 int kecho_sink_pop(struct kecho_sink *sink, u32 max, struct kecho_msg **msg);
+/** kecho_sink_write_attrs() - what a sink says of itself: lines name=value. -EINVAL, -E2BIG, -ENOMEM */
+int kecho_sink_write_attrs(struct kecho_sink *sink, const char *text, size_t len, u64 now);
 /** kecho_sink_flags() - KECHO_FRAME_* of an event that is read from it */
 u32 kecho_sink_flags(const struct kecho_sink *sink, const struct kecho_msg *msg);
 /** kecho_sink_consumed() - @msg has been read: puts it, and gives the publishers room */
@@ -292,6 +317,7 @@ void kecho_source_close(struct kecho_channel *ch, u64 now);
 /* What files show. Context: process. */
 struct kecho_text;
 void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch);
+void kecho_show_filter(struct kecho_text *t, struct kecho_channel *ch);
 void kecho_show_attrs(struct kecho_text *t, struct kecho_channel *ch);
 void kecho_show_peers(struct kecho_text *t, struct kecho_node *node);
 void kecho_show_config(struct kecho_text *t, struct kecho_node *node);

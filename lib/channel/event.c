@@ -31,6 +31,27 @@ struct kecho_msg *kecho_event_alloc(const char *type, const struct kecho_attrs *
 }
 EXPORT_SYMBOL_GPL(kecho_event_alloc);
 
+void kecho_event_view(struct kecho_event *ev, struct kecho_msg *msg)
+{
+	const struct kecho_event_wire *w = kecho_event(msg);
+
+	*ev = (struct kecho_event) {
+		.data = kecho_event_payload(msg),
+		.type = kecho_event_type(msg),
+		.attrs = kecho_event_attrs(msg),
+		.len = kecho_event_payload_len(msg),
+		.attrs_len = le16_to_cpu(w->attrs_len),
+		.type_len = w->type_len,
+		.prio = w->prio,
+		.deadline_us = le32_to_cpu(w->deadline_us),
+		.publisher = le64_to_cpu(w->origin),
+		.seq = le64_to_cpu(w->seq),
+		.time_ns = le64_to_cpu(w->time_ns),
+		.msg = msg,
+	};
+}
+EXPORT_SYMBOL_GPL(kecho_event_view);
+
 int kecho_event_check(const struct kecho_msg *msg)
 {
 	const struct kecho_event_wire *ev;

@@ -64,6 +64,9 @@ struct kecho_msg *kecho_event_alloc(const char *type, const struct kecho_attrs *
 /** kecho_event_make() - likewise, of a type that is not terminated, and of encoded attributes */
 struct kecho_msg *kecho_event_make(const char *type, u8 type_len, const void *attrs, u16 attrs_len, u32 len, gfp_t gfp);
 
+/** kecho_event_view() - what the API shows of it; @lost and @flags are left 0 */
+void kecho_event_view(struct kecho_event *ev, struct kecho_msg *msg);
+
 /** kecho_event_check() - is this a well-formed event, from msg->off on? -EBADMSG, -E2BIG. Context: any */
 int kecho_event_check(const struct kecho_msg *msg);
 #endif

@@ -42,8 +42,9 @@ void channel_due(struct kecho_node *node, u64 when);
 
 /* channel.c */
 struct kecho_channel *channel_find(struct kecho_node *node, const char *name);
-/* Delivers to local sinks; channel->lock held. Returns how many. */
-u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg);
+/* Delivers to local sinks: */
+/* To @nsinks of them, or if 0 to all. channel->lock held. Returns how many. */
+u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg, const __le32 *sinks, u16 nsinks);
 void channel_retain(struct kecho_channel *ch, struct kecho_msg *msg);
 void channel_room_made(struct kecho_channel *ch);
 void channel_trim_retained(struct kecho_channel *ch);
@@ -53,7 +54,42 @@ struct retained {
 	struct kecho_msg *msg;
 };
 
+/* filter.c; channel->lock held */
+struct chained;
+
+/**
+ * struct kecho_scratch - who may receive the event that is being filtered
+ * @all: @n of them, in the order in which they were added
+ * @picked: those that are left
+ * @ids: numbers of one member's sinks
+ */
+struct kecho_scratch {
+	u32 n, cap;
+	struct kecho_candidate *all;
+	struct kecho_candidate **picked;
+	__le32 *ids;
+};
+
+/* Begins anew; false without memory. */
+bool scratch_begin(struct kecho_channel *ch);
+struct kecho_candidate *scratch_add(struct kecho_channel *ch);
+/*
+ * Runs a chain over what is in the scratch: each candidate's @kept tells then. The event to go on with, @msg or another one, whose
+ * reference is the caller's.
+ */
+struct kecho_msg *channel_filter(struct kecho_channel *ch, bool out, struct kecho_msg *msg);
+void filter_heard(struct chained *c, struct kecho_msg *msg);
+/* Removes all; cm.lock not held. */
+void channel_drop_filters(struct kecho_channel *ch, u64 now);
+
 /* sink.c */
+struct kecho_sink *sink_open(struct kecho_channel *ch, struct chained *watch, const char *type, u32 uid, s32 pid, const char *comm,
+			     void *home, u64 time_ns, u64 now);
+/* Does it advertise itself? */
+static inline bool sink_described(const struct kecho_sink *sink)
+{
+	return sink->type[0] || sink->attrs;
+}
 bool sink_room(struct kecho_sink *sink, u32 max);
 /* channel->lock held. False: lost. */
 bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kecho_settings *s);

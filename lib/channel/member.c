@@ -113,11 +113,11 @@ static void put_advert(struct kecho_enc *e, struct kecho_channel *ch)
 	put_attrs(e, ch->attrs);
 	kecho_enc_u16(e, n);
 	list_for_each_entry(sink, &ch->sinks, node) {
-		if (!sink->type[0] || !n)
+		if (!sink_described(sink) || !n)
 			continue;
 		kecho_enc_u32(e, sink->id);
 		kecho_enc_name(e, sink->type);
-		put_attrs(e, NULL);
+		put_attrs(e, sink->attrs);
 		n--;
 	}
 }
@@ -136,8 +136,13 @@ static u32 attrs_bytes(const struct kecho_attrs *attrs)
 
 static u32 advert_bytes(struct kecho_channel *ch)
 {
-	return 16 + attrs_bytes(ch->attrs) +
-	       min_t(u32, ch->nsinks - ch->plain, KECHO_DESCRIBED_MAX) * (8 + KECHO_NAME_MAX);
+	u32 bytes = 16 + attrs_bytes(ch->attrs), n = KECHO_DESCRIBED_MAX;
+	struct kecho_sink *sink;
+
+	list_for_each_entry(sink, &ch->sinks, node)
+		if (sink_described(sink) && n && n--)
+			bytes += 8 + KECHO_NAME_MAX + attrs_bytes(sink->attrs);
+	return bytes;
 }
 
 void channel_say_join(struct kecho_channel *ch, struct kecho_link *link, enum join reply)
@@ -340,6 +345,7 @@ static struct kecho_member *member_add(struct kecho_channel *ch, struct kecho_li
 	m->channel = kecho_channel_get(ch);
 	m->link = kecho_link_get(link);
 	m->id = link->peer_id;
+	strscpy(m->name, link->name, sizeof(m->name));
 	m->chan = chan;
 	m->gen = link->gen;
 	INIT_LIST_HEAD(&m->described);
@@ -498,12 +504,13 @@ static void get_advert(struct kecho_dec *d, struct advert *a)
 }
 
 /* Takes over what is in @a. */
-static void member_set_advert(struct kecho_member *m, struct advert *a)
+static void member_set_advert(struct kecho_member *m, struct advert *a, u64 now)
 {
 	struct kecho_channel *ch = m->channel;
 	LIST_HEAD(old);
 
 	spin_lock_bh(&ch->lock);
+	m->heard_at = now;
 	m->role = a->role;
 	m->plain = a->plain;
 	m->ndescribed = a->ndescribed;
@@ -540,6 +547,7 @@ static void heard_contact(struct kecho_channel *ch, u64 epoch, u64 contact)
 
 static int heard_join(struct kecho_node *node, struct kecho_link *link, struct kecho_dec *d, u64 now)
 {
+	struct kecho_push retained = { .flags = KECHO_EVENT_RETAINED, .max = U32_MAX, .policy = KECHO_BLOCK };
 	struct kecho_attrs *settings;
 	char name[KECHO_NAME_MAX + 1];
 	struct kecho_channel *ch;
@@ -606,7 +614,7 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 	m->rank = rank;
 	if (reply != JOIN_FIRST)
 		WRITE_ONCE(m->welcome, true);
-	member_set_advert(m, &advert);
+	member_set_advert(m, &advert, now);
 	advert_free(&advert);
 	if (settings_adopt(ch, version, setter, settings))
 		channel_say_settings(ch);
@@ -627,11 +635,12 @@ static int heard_join(struct kecho_node *node, struct kecho_link *link, struct k
 		channel_say_join(ch, link, JOIN_AGAIN);
 	if (reply == JOIN_FIRST) {
 		channel_say_join(ch, link, JOIN_ANSWER);
+		retained.chan = ch->chan;
 		spin_lock_bh(&ch->lock);
 		/* Once: these the flow's queue does not bound. */
 		if (!met && ch->lease.contact == node->cm.id)
 			list_for_each_entry(r, &ch->retained, node)
-				kecho_flow_push(&m->flow, ch->chan, KECHO_EVENT_RETAINED, r->msg, U32_MAX, KECHO_BLOCK, NULL);
+				kecho_flow_push(&m->flow, r->msg, &retained);
 		spin_unlock_bh(&ch->lock);
 	}
 	channel_awaited(ch, link->peer_id);
@@ -685,7 +694,7 @@ static int heard_control(struct kecho_node *node, struct kecho_link *link, u8 ty
 	case KECHO_ADVERT:
 		get_advert(&d, &advert);
 		if (!d.bad)
-			member_set_advert(m, &advert);
+			member_set_advert(m, &advert, now);
 		advert_free(&advert);
 		break;
 	case KECHO_SETTINGS:
@@ -775,7 +784,7 @@ static int heard_event(struct kecho_node *node, struct kecho_link *link, struct 
 		m->rx_n = n;
 		m->received++;
 		atomic64_inc(&node->stats.received);
-		channel_deliver(ch, msg);
+		channel_deliver(ch, msg, (const __le32 *)(p + 1), le16_to_cpu(p->nsinks));
 	}
 	spin_unlock_bh(&ch->lock);
 out:

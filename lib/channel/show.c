@@ -40,7 +40,9 @@ static void show_sink(struct kecho_text *t, struct kecho_sink *sink)
 	kecho_text_printf(t, "  pid=%d\tcomm=%s\tqueued=%u\tlost=%llu", sink->pid, sink->comm, queued, lost);
 	if (sink->type[0])
 		kecho_text_printf(t, "\ttype=%s", sink->type);
-	kecho_text_append(t, "\n", 1);
+	if (sink_described(sink))
+		kecho_text_printf(t, "\tsink=%u", sink->id);
+	show_attrs_after(t, sink->attrs);
 }
 
 void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
@@ -119,6 +121,7 @@ void kecho_show_stats(struct kecho_text *t, struct kecho_node *node)
 	SHOW(s, received);
 	SHOW(s, delivered);
 	SHOW(s, unsent);
+	SHOW(s, filtered);
 	SHOW(s, unretained);
 	kecho_text_printf(t, "lost=%lld\n", (long long)(atomic64_read(&s->lost_sink) + atomic64_read(&s->lost_link) +
 							  atomic64_read(&c->lost_unacked)));

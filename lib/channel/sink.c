@@ -36,8 +36,8 @@ static void user_put(struct kecho_user *u)
 	kfree(u);
 }
 
-struct kecho_sink *kecho_sink_open(struct kecho_channel *ch, const char *type, u32 uid, s32 pid, const char *comm,
-				   void *home, u64 time_ns, u64 now)
+struct kecho_sink *sink_open(struct kecho_channel *ch, struct chained *watch, const char *type, u32 uid, s32 pid, const char *comm,
+			     void *home, u64 time_ns, u64 now)
 {
 	struct kecho_node *node = ch->node;
 	struct kecho_sink *sink;
@@ -58,6 +58,7 @@ struct kecho_sink *kecho_sink_open(struct kecho_channel *ch, const char *type, u
 	spin_lock_init(&sink->lock);
 	sink->channel = kecho_channel_get(ch);
 	sink->home = home;
+	sink->watch = watch;
 	sink->id = ++node->last_sink;
 	sink->pid = pid;
 	sink->since = time_ns;
@@ -83,7 +84,37 @@ struct kecho_sink *kecho_sink_open(struct kecho_channel *ch, const char *type, u
 	mutex_unlock(&node->cm.lock);
 	return sink;
 }
+
+struct kecho_sink *kecho_sink_open(struct kecho_channel *ch, const char *type, u32 uid, s32 pid, const char *comm,
+				   void *home, u64 time_ns, u64 now)
+{
+	return sink_open(ch, NULL, type, uid, pid, comm, home, time_ns, now);
+}
 EXPORT_SYMBOL_GPL(kecho_sink_open);
+
+int kecho_sink_write_attrs(struct kecho_sink *sink, const char *text, size_t len, u64 now)
+{
+	struct kecho_channel *ch = sink->channel;
+	struct kecho_attrs *attrs, *old;
+	int err;
+
+	mutex_lock(&ch->node->cm.lock);
+	err = kecho_attrs_merge_text(sink->attrs, text, len, GFP_KERNEL, &attrs);
+	if (!err) {
+		spin_lock_bh(&ch->lock);
+		ch->plain -= !sink_described(sink);
+		old = sink->attrs;
+		sink->attrs = attrs;
+		ch->plain += !sink_described(sink);
+		spin_unlock_bh(&ch->lock);
+		kecho_attrs_put(old);
+		channel_advert_soon(ch, now);
+		ch->node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);
+	}
+	mutex_unlock(&ch->node->cm.lock);
+	return err;
+}
+EXPORT_SYMBOL_GPL(kecho_sink_write_attrs);
 
 static void sink_uncount(struct kecho_sink *sink, const struct kecho_msg *msg)
 {
@@ -110,16 +141,17 @@ void kecho_sink_close(struct kecho_sink *sink, u64 now)
 	spin_lock_bh(&ch->lock);
 	list_del(&sink->node);
 	ch->nsinks--;
-	ch->plain -= !sink->type[0];
+	ch->plain -= !sink_described(sink);
 	spin_unlock_bh(&ch->lock);
 	/* No publisher finds it any more. */
 	while (sink->count)
 		kecho_msg_put(sink_take(sink));
-	channel_advert_soon(ch, sink->type[0] || !ch->plain ? now : now + KECHO_ADVERT_MS * NSEC_PER_MSEC);
+	channel_advert_soon(ch, sink_described(sink) || !ch->plain ? now : now + KECHO_ADVERT_MS * NSEC_PER_MSEC);
 	node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);
 	user_put(sink->user);
 	channel_room_made(ch);
 	mutex_unlock(&node->cm.lock);
+	kecho_attrs_put(sink->attrs);
 	kfree(sink->ring);
 	kfree(sink);
 	kecho_channel_put(ch);
@@ -200,6 +232,10 @@ bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kech
 	u32 size = kecho_event_size(msg), i, mask;
 	struct kecho_msg *victim;
 
+	if (sink->watch) {
+		filter_heard(sink->watch, msg);
+		return true;
+	}
 	for (;;) {
 		spin_lock(&sink->lock);
 		if (s->overflow == KECHO_BLOCK ? !sink_overrun(sink, size) : !sink_full(sink, s->queue, size))

@@ -51,9 +51,10 @@ static struct kecho_rec *out_rec(struct out *o)
 	return (struct kecho_rec *)o->head;
 }
 
-static struct out *out_alloc(u8 type, const void *prefix, u16 prefix_len, struct kecho_msg *msg, u32 off)
+/* @more bytes behind the prefix are the caller's to fill in. */
+static struct out *out_alloc(u8 type, const void *prefix, u16 prefix_len, u32 more, struct kecho_msg *msg, u32 off)
 {
-	struct out *o = kmalloc(sizeof(*o) + sizeof(struct kecho_rec) + prefix_len, GFP_ATOMIC);
+	struct out *o = kmalloc(sizeof(*o) + sizeof(struct kecho_rec) + prefix_len + more, GFP_ATOMIC);
 	struct kecho_rec *rec;
 
 	if (!o)
@@ -61,7 +62,7 @@ static struct out *out_alloc(u8 type, const void *prefix, u16 prefix_len, struct
 	o->msg = msg;
 	o->off = off;
 	o->control = false;
-	o->head_len = sizeof(*rec) + prefix_len;
+	o->head_len = sizeof(*rec) + prefix_len + more;
 	o->len = o->head_len + msg->len - off;
 	rec = out_rec(o);
 	memset(rec, 0, sizeof(*rec));
@@ -994,7 +995,7 @@ EXPORT_SYMBOL_GPL(kecho_cm_tx_done);
 
 void kecho_link_send(struct kecho_link *link, u8 type, struct kecho_msg *msg)
 {
-	struct out *o = msg ? out_alloc(type, NULL, 0, msg, 0) : NULL;
+	struct out *o = msg ? out_alloc(type, NULL, 0, 0, msg, 0) : NULL;
 
 	spin_lock_bh(&link->lock);
 	if (o && link->ctl_bytes <= KECHO_CONTROL_QUEUE) {
@@ -1078,29 +1079,33 @@ static void batch_add(struct kecho_batch *batch, struct kecho_link *link)
 		link_kick(link);
 }
 
-u32 kecho_flow_push(struct kecho_flow *flow, u32 chan, u16 flags, struct kecho_msg *msg, u32 max,
-		    enum kecho_overflow policy, struct kecho_batch *batch)
+u32 kecho_flow_push(struct kecho_flow *flow, struct kecho_msg *msg, const struct kecho_push *how)
 {
-	struct kecho_event_prefix prefix = { .chan = cpu_to_le32(chan), .flags = cpu_to_le16(flags) };
+	struct kecho_event_prefix prefix = {
+		.chan = cpu_to_le32(how->chan), .nsinks = cpu_to_le16(how->nsinks), .flags = cpu_to_le16(how->flags),
+	};
+	u32 sinks_len = how->nsinks * sizeof(*how->sinks);
 	struct kecho_link *link = flow->link;
 	u32 size = msg->len - msg->off, lost = 0;
 	struct out *o, *old;
 	LIST_HEAD(gone);
 
 	spin_lock_bh(&link->lock);
-	if (!(flags & KECHO_EVENT_RETAINED))
+	if (!(how->flags & KECHO_EVENT_RETAINED))
 		prefix.n = cpu_to_le64(flow->n + flow->gap + 1);
-	o = out_alloc(KECHO_EVENT, &prefix, sizeof(prefix), msg, msg->off);
+	o = out_alloc(KECHO_EVENT, &prefix, sizeof(prefix), sinks_len, msg, msg->off);
 	if (!o) {
 		flow->gap++;
 		lost = 1;
 		goto out;
 	}
+	if (sinks_len)
+		memcpy(o->head + o->head_len - sinks_len, how->sinks, sinks_len);
 	kecho_msg_get(msg);
-	while (policy != KECHO_BLOCK && flow->count &&
-	       (flow->count >= max || flow->bytes + size > KECHO_QUEUE_BYTES)) {
+	while (how->policy != KECHO_BLOCK && flow->count &&
+	       (flow->count >= how->max || flow->bytes + size > KECHO_QUEUE_BYTES)) {
 		lost++;
-		if (policy == KECHO_DROP_NEWEST) {
+		if (how->policy == KECHO_DROP_NEWEST) {
 			flow->gap++;
 			list_add_tail(&o->node, &gone);
 			goto out;
@@ -1118,8 +1123,8 @@ u32 kecho_flow_push(struct kecho_flow *flow, u32 chan, u16 flags, struct kecho_m
 	flow->bytes += size;
 	if (!flow->count++)
 		list_move_tail(&flow->ready, &link->ready);
-	if (batch)
-		batch_add(batch, link);
+	if (how->batch)
+		batch_add(how->batch, link);
 	else
 		link_kick(link);
 out:

@@ -304,16 +304,29 @@ struct kecho_batch {
 /** kecho_flow_destroy() - drop what is queued. Return: how many events that were */
 u32 kecho_flow_destroy(struct kecho_flow *flow);
 /**
- * kecho_flow_push() - queue an event
+ * struct kecho_push - how an event is to be queued
  * @chan: this node's number of the channel
  * @flags: KECHO_EVENT_*
+ * @sinks, @nsinks: for which sinks of the member; none: for all that its type suits
  * @policy: what to do when @max events or KECHO_QUEUE_BYTES wait; KECHO_BLOCK never drops: its caller has looked at the credit
  * @batch: gets the link; NULL: the link is kicked
+ */
+struct kecho_push {
+	u32 chan;
+	u16 flags;
+	u16 nsinks;
+	const __le32 *sinks;
+	u32 max;
+	enum kecho_overflow policy;
+	struct kecho_batch *batch;
+};
+
+/**
+ * kecho_flow_push() - queue an event
  * Takes a reference to @msg of its own. Return: the number of events lost by it, 0 most of the time.
  * Context: any; does not sleep.
  */
-u32 kecho_flow_push(struct kecho_flow *flow, u32 chan, u16 flags, struct kecho_msg *msg, u32 max,
-		    enum kecho_overflow policy, struct kecho_batch *batch);
+u32 kecho_flow_push(struct kecho_flow *flow, struct kecho_msg *msg, const struct kecho_push *how);
 /** kecho_flow_drain() - hand all that waits to the link, ahead of any later kecho_link_send(), before the flow's end */
 void kecho_flow_drain(struct kecho_flow *flow);
 #endif

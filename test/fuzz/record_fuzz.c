@@ -12,6 +12,7 @@
 #include "../../lib/channel/channel.h"
 #include "../../lib/cm/framer.h"
 #include "fuzz.h"
+#include <linux/err.h>
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
@@ -46,9 +47,20 @@ static void on_channel(struct kecho_channel *c) { }
 static void on_changed(struct kecho_channel *c, enum kecho_file file, const struct kecho_msg *event) { }
 static void on_listed(struct kecho_node *n, u32 request, const char *name, const struct kecho_holding *h) { }
 
+static u64 clock_stands(void)
+{
+	return 0;
+}
+
+static const struct kecho_filter_ops *no_filter(struct kecho_node *n, const char *name)
+{
+	return ERR_PTR(-ENOENT);
+}
+
 static const struct kecho_node_ops ops = {
 	.cm = { .dial = on_dial, .kick = on_conn, .close = on_close, .due = on_due },
 	.ready = on_sink, .room = on_channel, .changed = on_changed, .joined = on_channel, .listed = on_listed,
+	.clock = clock_stands, .filter_get = no_filter,
 };
 
 static void hang_up(void)

@@ -5,6 +5,7 @@
 #include "../../lib/attr/text.h"
 #include "../../lib/channel/stream.h"
 #include "fuzz.h"
+#include <linux/err.h>
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
@@ -13,8 +14,19 @@ static void on_channel(struct kecho_channel *ch) { }
 static void on_changed(struct kecho_channel *ch, enum kecho_file file, const struct kecho_msg *event) { }
 static void on_due(struct kecho_cm *cm, u64 when) { }
 
+static u64 clock_stands(void)
+{
+	return 0;
+}
+
+static const struct kecho_filter_ops *no_filter(struct kecho_node *n, const char *name)
+{
+	return ERR_PTR(-ENOENT);
+}
+
 static const struct kecho_node_ops ops = {
 	.cm = { .due = on_due }, .ready = on_sink, .room = on_channel, .changed = on_changed, .joined = on_channel,
+	.clock = clock_stands, .filter_get = no_filter,
 };
 
 static struct kecho_node node;

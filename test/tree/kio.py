@@ -184,6 +184,7 @@ def as_nobody(fn):
 
 # include/uapi/linux/kecho.h
 KECHO_IOC_MODE = 1 << 30 | 4 << 16 | ord('k') << 8 | 1
+KECHO_IOC_ATTRS = 1 << 30 | 4096 << 16 | ord('k') << 8 | 2
 TEXT, PACKET, FRAMED = 0, 1, 2
 RETAINED, LOCAL = 1, 2
 FRAME = struct.Struct('=IHBBQQQQIHH')
@@ -192,6 +193,11 @@ assert FRAME.size == 48
 
 def set_mode(fd, mode):
     fcntl.ioctl(fd, KECHO_IOC_MODE, struct.pack('=I', mode))
+    return fd
+
+
+def set_attrs(fd, *lines):
+    fcntl.ioctl(fd, KECHO_IOC_ATTRS, bytearray(''.join(x + '\n' for x in lines).encode().ljust(4096, b'\0')))
     return fd
 
 

@@ -5,6 +5,7 @@
 #include "../../lib/attr/text.h"
 #include "../../lib/channel/internal.h"
 #include "../../lib/channel/stream.h"
+#include <linux/err.h>
 
 /* --- a node, and what it has told --- */
 
@@ -38,9 +39,20 @@ static void on_room(struct kecho_channel *c)
 	pthread_mutex_unlock(&room_lock);
 }
 
+static u64 clock_stands(void)
+{
+	return 0;
+}
+
+static const struct kecho_filter_ops *no_filter(struct kecho_node *n, const char *name)
+{
+	return ERR_PTR(-ENOENT);
+}
+
 static const struct kecho_node_ops ops = {
 	.cm = { .dial = on_dial, .kick = on_conn, .close = on_conn, .due = on_due },
 	.ready = on_ready, .room = on_room, .changed = on_changed, .joined = on_joined, .listed = on_listed,
+	.clock = clock_stands, .filter_get = no_filter,
 };
 
 static u64 told(u64 *c)
@@ -340,7 +352,7 @@ static void publish_n(int from, int to)
 static void arrive(struct kecho_msg *msg)
 {
 	spin_lock_bh(&ch->lock);
-	channel_deliver(ch, msg);
+	channel_deliver(ch, msg, NULL, 0);
 	spin_unlock_bh(&ch->lock);
 	kecho_msg_put(msg);
 }
@@ -1333,7 +1345,7 @@ static void members_file(void **state)
 	kecho_show_members(&t, ch);
 	assert_text(&t, ME("ps", "2", "3", "4", "2") "\tload=0.5\troom=lab 5\n"
 		    "  pid=77\tcomm=cat\tqueued=1\tlost=2\n"
-		    "  pid=4000000\tcomm=a-name-that-is-\tqueued=1\tlost=0\ttype=typ\n");
+		    "  pid=4000000\tcomm=a-name-that-is-\tqueued=1\tlost=0\ttype=typ\tsink=2\n");
 	kecho_source_close(ch, 0);
 	kecho_source_close(ch, 0);
 	kecho_show_members(&t, ch);
@@ -1357,7 +1369,7 @@ static void node_files(void **state)
 	kecho_show_channels(&t, &node);
 	assert_text(&t, "name=c\tcontact=abcdef0123456789\taddr=-\tepoch=1\tjoined=1\n");
 	kecho_show_stats(&t, &node);
-	assert_text(&t, "channels=1\nlinks=0\npublished=3\nsent=0\nreceived=0\ndelivered=3\nunsent=0\nunretained=0\nlost=2\nlost_sink=2\nlost_link=0\n"
+	assert_text(&t, "channels=1\nlinks=0\npublished=3\nsent=0\nreceived=0\ndelivered=3\nunsent=0\nfiltered=0\nunretained=0\nlost=2\nlost_sink=2\nlost_link=0\n"
 		    "lost_unacked=0\nconnects=0\naccepts=0\nrefused=0\nresumes=0\nresets=0\ntimeouts=0\nprotocol_errors=0\n"
 		    "tx_records=0\ntx_bytes=0\nrx_records=0\nrx_bytes=0\n");
 	kecho_sink_close(s, 0);

@@ -112,7 +112,8 @@ static void say(struct kecho_link *link, u32 v, u32 len)
 static u32 push(int i, int j, int f, u32 v, u32 len, u32 max, enum kecho_overflow policy)
 {
 	struct kecho_msg *msg = number(v, len);
-	u32 lost = kecho_flow_push(&peers[i][j].flow[f], f, 0, msg, max, policy, NULL);
+	struct kecho_push how = { .chan = f, .max = max, .policy = policy };
+	u32 lost = kecho_flow_push(&peers[i][j].flow[f], msg, &how);
 
 	kecho_msg_put(msg);
 	return lost;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "sim.h"
+#include <linux/err.h>
 
 struct sim sim;
 struct sim_hooks sim_hooks;
@@ -168,6 +169,20 @@ static void op_listed(struct kecho_node *node, u32 request, const char *name, co
 		sim_hooks.listed(node, request, name, h);
 }
 
+static u64 op_clock(void)
+{
+	return sim.now;
+}
+
+static const struct kecho_filter_ops *op_filter_get(struct kecho_node *node, const char *name)
+{
+	return sim_hooks.filter_get ? sim_hooks.filter_get(node, name) : ERR_PTR(-ENOENT);
+}
+
+static void op_filter_put(const struct kecho_filter_ops *ops)
+{
+}
+
 static const struct kecho_node_ops node_ops = {
 	.cm = { .dial = op_dial, .kick = op_kick, .close = op_close, .due = op_due },
 	.ready = op_ready,
@@ -175,6 +190,9 @@ static const struct kecho_node_ops node_ops = {
 	.changed = op_changed,
 	.joined = op_joined,
 	.listed = op_listed,
+	.clock = op_clock,
+	.filter_get = op_filter_get,
+	.filter_put = op_filter_put,
 };
 
 /* --- connections --- */

@@ -86,6 +86,7 @@ struct sim_hooks {
 	void (*changed)(struct kecho_channel *ch, enum kecho_file file, const struct kecho_msg *event);
 	void (*joined)(struct kecho_channel *ch);
 	void (*listed)(struct kecho_node *node, u32 request, const char *name, const struct kecho_holding *h);
+	const struct kecho_filter_ops *(*filter_get)(struct kecho_node *node, const char *name);
 };
 extern struct sim_hooks sim_hooks;
 

@@ -106,6 +106,29 @@ refused()
 	[[ $(kecho up -n -o peer=localhost) =~ ^'home: the kernel'$'\n''mount -t kechofs -o peer='(127.0.0.1|::1)" kecho $KECHO_DIR"$ ]]
 }
 
+@test "a filter's module is loaded for the chain that it is added to, and stays until it is removed" {
+	local there=/lib/modules/$KVER/updates/kecho/kecho-filter-type.ko
+	modprobe kechofs
+	mount -t kechofs kecho "$KECHO_DIR"
+	mkdir "$KECHO_DIR/c"
+	kecho filter c add type only=alarm
+	refused 'in use' rmmod kecho-filter-type
+	kecho filter c del type
+	rmmod kecho-filter-type
+	# For a kernel of another kind, or not there any more.
+	cp "$there" "$T/type.ko"
+	sed -i 's/\(vermagic=[^ ]*\) SMP /\1 UMP /' "$there"
+	refused "$there cannot be loaded: .modprobe kecho-filter-type. and dmesg say why" kecho filter c add type only=alarm
+	rm "$there"
+	refused 'no such filter.*modinfo kecho-filter-type. finds no module' kecho filter c add type only=alarm
+	[[ $(echo 'type only=alarm' 2>&1 >"$KECHO_DIR/c/filter") == *'No such file'* ]]
+	cp "$T/type.ko" "$there"
+	kecho filter c add in type only=alarm
+	rmdir "$KECHO_DIR/c"
+	umount "$KECHO_DIR"
+	rmmod kecho-filter-type
+}
+
 @test "kecho up: what is wrong with the options" {
 	refused "^kecho: Unknown parameter 'nonsense'$" kecho up -o nonsense=1
 	refused '^kecho: name= takes 1 to 64 of' kecho up -o name=.x

@@ -45,6 +45,7 @@ teardown()
 	received "$READER_PID" "$BATS_TEST_TMPDIR/stopped" "ticked 0 refused 0 answered 3"
 	grep -qx service=yes "$K/test/attrs"
 	grep -qx bad "$K/test/attrs" && false
+	[[ $(grep -c $'^  .*comm=kecho_test_serv.*type=request\tsink=[0-9]*\tserves=all$' "$K/test/members") == 1 ]]
 	[[ $(sed -n 's/^  .*comm=\([^\t]*\).*/\1/p' "$K/test/members" | grep -c kecho_test_serv) == 2 ]]
 }
 

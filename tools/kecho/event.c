@@ -116,6 +116,21 @@ static void print_attributes(const struct event *event)
 		putchar(event->attrs[i] == '\n' ? ' ' : event->attrs[i]);
 }
 
+/* The value of the attribute whose name is from @name to a brace; behind that. */
+static const char *print_attribute(const struct event *event, const char *name)
+{
+	const char *end = strchr(name, '}'), *line = event->attrs, *nl;
+	const char *attrs_end = line + event->frame->attrs_len;
+	size_t len = end - name;
+
+	for (; line < attrs_end; line = nl + 1) {
+		nl = memchr(line, '\n', attrs_end - line) ?: attrs_end;
+		if ((size_t)(nl - line) > len && line[len] == '=' && !memcmp(line, name, len))
+			fwrite(line + len + 1, 1, nl - line - len - 1, stdout);
+	}
+	return end;
+}
+
 static void print_conversion(const struct event *event, char conversion)
 {
 	const struct kecho_frame *f = event->frame;
@@ -169,7 +184,9 @@ void print_event_format(const struct event *event, const char *format)
 	static const char escaped[] = "\n\t\r\0\\";
 
 	for (; *format; format++) {
-		if (*format == '%')
+		if (format[0] == '%' && format[1] == '{')
+			format = print_attribute(event, format + 2);
+		else if (*format == '%')
 			print_conversion(event, *++format);
 		else if (*format == '\\')
 			putchar(escaped[strchr(ESCAPES, *++format) - ESCAPES]);
@@ -183,6 +200,10 @@ const char *format_error(const char *format)
 	for (; *format; format++) {
 		if (*format != '%' && *format != '\\')
 			continue;
+		if (format[0] == '%' && format[1] == '{' && strchr(format, '}')) {
+			format = strchr(format, '}');
+			continue;
+		}
 		if (!format[1] || !strchr(*format == '%' ? CONVERSIONS : ESCAPES, format[1]))
 			return format;
 		format++;

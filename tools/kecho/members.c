@@ -30,6 +30,8 @@ static const struct column sink_columns[] = {
 	{ "queued", NUMBER },
 	{ "lost", NUMBER },
 	{ "type", TEXT },
+	{ "sink", NUMBER },
+	{ "attributes", REST },
 	{ 0 }
 };
 
@@ -67,7 +69,7 @@ int cmd_members(int argc, char **argv)
 	rest = text = read_file(args.args[0], "members");
 	while ((line = strsep(&rest, "\n"))) {
 		if (*line == ' ')
-			json_array_append_new(sinks, parse_line(line + 2, sink_columns, false));
+			json_array_append_new(sinks, parse_line(line + 2, sink_columns, args.json));
 		else if (*line)
 			json_array_append_new(members, parse_line(line, member_columns, args.json));
 	}

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <linux/kecho.h>
 
@@ -27,6 +28,7 @@ struct sub {
 	int nchannels;
 	const char *type;
 	const char *format;
+	struct kecho_sink_attrs attrs;
 	bool json;
 	long count;		/* events still wanted; negative: all */
 	int64_t timeout_ms;
@@ -40,13 +42,25 @@ static const struct argp_option sub_options[] = {
 	{ "count", 'n', "COUNT", 0, "end after COUNT events", 0 },
 	{ "timeout", 'W', "SECONDS", 0, "end after SECONDS, with exit status 124", 0 },
 	{ "type", 't', "TYPE", 0, "only events of this type, which must be declared here", 0 },
+	{ "attr", 'a', "NAME=VALUE", 0,
+	  "an attribute of this subscription, for filters to choose by; may be repeated", 0 },
 	{ "json", OPT_JSON, NULL, 0, "print each event as a line of JSON", 0 },
 	{ "format", OPT_FORMAT, "FORMAT", 0,
 	  "print each event so: %c channel, %s sequence number, %t seconds since 1970, %T time, "
 	  "%i id of the publisher, %y type, %r priority, %l length, %p payload, %a attributes, "
-	  "%L events lost, %%; \\n \\t \\r \\0 \\\\", 0 },
+	  "%{NAME} value of one of them, %L events lost, %%; \\n \\t \\r \\0 \\\\", 0 },
 	{ 0 }
 };
+
+static void add_attr(struct sub *s, struct argp_state *state, const char *attr)
+{
+	size_t used = strlen(s->attrs.lines), room = sizeof(s->attrs.lines) - used;
+
+	if (!assignment_valid(attr))
+		argp_error(state, "'%s' is no attribute: write NAME=VALUE", attr);
+	if ((size_t)snprintf(s->attrs.lines + used, room, "%s\n", attr) >= room)
+		argp_error(state, "the attributes are too many");
+}
 
 static error_t parse_sub_opt(int key, char *arg, struct argp_state *state)
 {
@@ -65,6 +79,9 @@ static error_t parse_sub_opt(int key, char *arg, struct argp_state *state)
 		check_channel(arg);
 		s->type = arg;
 		return 0;
+	case 'a':
+		add_attr(s, state, arg);
+		return 0;
 	case OPT_JSON:
 		s->json = true;
 		return 0;
@@ -72,7 +89,8 @@ static error_t parse_sub_opt(int key, char *arg, struct argp_state *state)
 		s->format = arg;
 		bad = format_error(arg);
 		if (bad)
-			argp_error(state, "'%.2s' means nothing in a format: see --help", bad);
+			argp_error(state, "'%.*s' means nothing in a format: see --help",
+				   bad[1] == '{' ? INT_MAX : 2, bad);
 		return 0;
 	case ARGP_KEY_ARGS:
 		s->channels = state->argv + state->next;
@@ -96,6 +114,19 @@ static const struct argp sub_argp = {
 	"asked for.",
 	NULL, NULL, NULL
 };
+
+static void set_attrs(const struct sub *s, int i)
+{
+	if (!ioctl(s->files[i].fd, KECHO_IOC_ATTRS, &s->attrs))
+		return;
+	if (errno == EINVAL || errno == E2BIG)
+		die("the node refuses the attributes: names are 1 to 64 of A-Z a-z 0-9 . _ -, values "
+		    "up to 255 bytes without control characters, 4096 bytes in all");
+	if (errno == ENOTTY)
+		die("%s: no attributes of subscriptions: is this the mount of a node of version "
+		    KECHO_VERSION "?", s->channels[i]);
+	die_node(s->channels[i]);
+}
 
 /* Reads an event of channel @i; false: none is there now. */
 static bool read_event(struct sub *s, int i, struct event *event)
@@ -210,6 +241,8 @@ int cmd_sub(int argc, char **argv)
 	for (i = 0; i < s.nchannels; i++) {
 		s.files[i].fd = open_events(s.channels[i], s.type, O_RDONLY);
 		s.files[i].events = POLLIN;
+		if (*s.attrs.lines)
+			set_attrs(&s, i);
 	}
 	s.files[i].fd = STDOUT_FILENO;
 

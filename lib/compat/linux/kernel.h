@@ -4,6 +4,7 @@
 #include_next <linux/kernel.h>
 #include <linux/types.h>
 #include <linux/compiler.h>
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -18,6 +19,7 @@
 #endif
 #define clamp_t(t, v, lo, hi) min_t(t, max_t(t, v, lo), hi)
 #define swap(a, b) do { __typeof__(a) _t = (a); (a) = (b); (b) = _t; } while (0)
+#define WARN_ON_ONCE(c) ({ bool _c = (c); assert(!_c); _c; })
 #define BUILD_BUG_ON(c) _Static_assert(!(c), #c)
 #define S64_MAX INT64_MAX
 #define S64_MIN INT64_MIN

@@ -9,6 +9,11 @@ static inline s64 div_s64_rem(s64 n, s32 d, s32 *rem)
 	return n / d;
 }
 
+static inline u64 div64_u64(u64 n, u64 d)
+{
+	return n / d;
+}
+
 static inline u64 div_u64(u64 n, u32 d)
 {
 	return n / d;

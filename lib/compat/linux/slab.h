@@ -16,6 +16,7 @@ void *kmalloc(size_t size, gfp_t gfp) __attribute__((malloc));
 void kfree(const void *p);
 #define kzalloc(size, gfp) kmalloc(size, (gfp) | __GFP_ZERO)
 #define kvmalloc(size, gfp) kmalloc(size, gfp)
+#define kvzalloc(size, gfp) kzalloc(size, gfp)
 #define kvfree(p) kfree(p)
 #define struct_size(p, member, n) (sizeof(*(p)) + sizeof((p)->member[0]) * (size_t)(n))
 #endif

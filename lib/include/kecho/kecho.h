@@ -64,6 +64,14 @@ bool kecho_attr_find(const void *attrs, size_t len, const char *name, struct kec
 bool kecho_attr_next(const void *attrs, size_t len, __u32 *pos, struct kecho_attr *attr);
 
 /**
+ * kecho_attr_decimal() - a number, integer or not, in units of 10^-9, for comparisons
+ * Integers beyond what fits come out as the largest or least. Return: false if it is a string.
+ */
+bool kecho_attr_decimal(const struct kecho_attr *attr, __s64 *value);
+/** kecho_attr_cmp() - order two values: numbers by value, integers and decimals mixed; any number before any string. <0, 0, >0 */
+int kecho_attr_cmp(const struct kecho_attr *a, const struct kecho_attr *b);
+
+/**
  * kecho_attr_encode() - make a list for an event
  * @lines: ``name=value`` each, as the file attrs takes them
  * @buf: gets the list, at most @size bytes of it
@@ -184,6 +192,13 @@ typedef void (*kecho_handler_t)(const struct kecho_event *event, void *arg);
  * Context: may sleep.
  */
 struct kecho_sub *kecho_subscribe(struct kecho *k, const char *type, kecho_handler_t handler, void *arg);
+
+/**
+ * kecho_sub_attr_set() - what a subscription says of itself: from then on filters, of all members, see it as a receiver of its own
+ * @lines: ``name=value`` each; ``name=`` removes. All of them or, with an error, none.
+ * Return: 0, -EINVAL, -E2BIG, -ENOMEM. Context: may sleep.
+ */
+int kecho_sub_attr_set(struct kecho_sub *sub, const char *lines);
 
 /** kecho_unsubscribe() - when it returns no handler is running any more, and no event is held. Context: may sleep. */
 void kecho_unsubscribe(struct kecho_sub *sub);

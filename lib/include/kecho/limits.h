@@ -25,6 +25,13 @@
 /* Records other than events. */
 #define KECHO_CONTROL_MAX	(60u << 10)
 
+/* Filters. */
+#define KECHO_FILTERS_MAX	64	/* of a channel */
+#define KECHO_FILTER_NAME_MAX	255	/* bpf: and a path */
+#define KECHO_BUDGET_US		10000	/* a filter that takes longer, */
+#define KECHO_BUDGET_OVERRUNS	3	/* so many times one after another, is disabled */
+#define KECHO_BUDGET_MAX_US	1000000
+
 /* Queues, of one sink or of one member behind a link. Both bounds hold. */
 #define KECHO_QUEUE_DEFAULT	1024
 #define KECHO_QUEUE_MAX		(1u << 18)

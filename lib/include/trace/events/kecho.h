@@ -48,6 +48,30 @@ TRACE_EVENT(kecho_deliver,
 		  __entry->len, __entry->sinks)
 );
 
+/* A filter has seen an event that @before candidates were left for, and has left @after. */
+TRACE_EVENT(kecho_filter,
+	TP_PROTO(const struct kecho_channel *ch, const char *filter, const struct kecho_event_wire *event, u32 before, u32 after),
+	TP_ARGS(ch, filter, event, before, after),
+	TP_STRUCT__entry(
+		__array(char, channel, KECHO_NAME_MAX + 1)
+		__array(char, filter, KECHO_NAME_MAX + 1)
+		__field(u64, publisher)
+		__field(u64, seq)
+		__field(u32, before)
+		__field(u32, after)
+	),
+	TP_fast_assign(
+		strscpy(__entry->channel, ch->name, sizeof(__entry->channel));
+		strscpy(__entry->filter, filter, sizeof(__entry->filter));
+		__entry->publisher = le64_to_cpu(event->origin);
+		__entry->seq = le64_to_cpu(event->seq);
+		__entry->before = before;
+		__entry->after = after;
+	),
+	TP_printk("channel=%s filter=%s publisher=%016llx seq=%llu before=%u after=%u", __entry->channel, __entry->filter,
+		  __entry->publisher, __entry->seq, __entry->before, __entry->after)
+);
+
 /* @events were lost: to a local sink (@member 0), on the way to a member (@out), or on the way from it. */
 TRACE_EVENT(kecho_lose,
 	TP_PROTO(const struct kecho_channel *ch, u64 member, bool out, u64 events),

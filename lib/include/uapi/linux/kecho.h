@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR BSD-2-Clause */
 /*
- * The modes of an open channel file, and the form of an event in framed mode.
+ * The modes and attributes of an open channel file, and the form of an event in framed mode.
  * The same on the kernel's pseudo-filesystem and on kechofsd's mount.
  */
 #ifndef _UAPI_LINUX_KECHO_H
@@ -27,6 +27,21 @@ enum kecho_mode {
  * both. EINVAL: no such mode. EBUSY: in the middle of a line or of an event.
  */
 #define KECHO_IOC_MODE	_IOW('k', 1, __u32)
+
+/**
+ * struct kecho_sink_attrs - what a subscription says of itself
+ * @lines: ``name=value`` each, as the file attrs takes them; ``name=`` removes. Ended by a NUL.
+ */
+struct kecho_sink_attrs {
+	char	lines[4096];
+};
+
+/*
+ * Sets attributes of this open file's subscription, beside those that it has, all of them or none:
+ * from then on filters, of all members, see it as a receiver of its own. EBADF: not open for
+ * reading. EINVAL: a bad line, or no NUL. E2BIG: more than 4096 bytes in all.
+ */
+#define KECHO_IOC_ATTRS	_IOW('k', 2, struct kecho_sink_attrs)
 
 /* kecho_frame.flags, when reading. */
 #define KECHO_FRAME_RETAINED	1	/* one of the events that the channel retains */
