@@ -146,7 +146,7 @@ END
 	logged 'filter dedup: takes attr=NAME'
 	refused Invalid filter 'in type only=a budget_us=0'
 	logged 'filter type: budget_us takes a number'
-	refused 'log says why' kecho filter "$CH" add in reply strict=2
+	refused 'log says why|strict=0 or 1' kecho filter "$CH" add in reply strict=2
 	logged 'filter reply: takes attr=NAME'
 }
 
