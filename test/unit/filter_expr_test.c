@@ -378,7 +378,8 @@ static struct answer written(char **to, u32 deep, int from)
 
 static void against_a_naive_one(void **state)
 {
-	char expr[1000], *end;
+	static char expr[1000];
+	char *end;
 	struct answer is;
 	u32 i, tried = 0;
 

@@ -118,7 +118,7 @@ refused()
 	# For a kernel of another kind, or not there any more.
 	cp "$there" "$T/type.ko"
 	sed -i 's/\(vermagic=[^ ]*\) SMP /\1 UMP /' "$there"
-	refused "$there cannot be loaded: .modprobe kecho-filter-type. and dmesg say why" kecho filter c add type only=alarm
+	refused "kecho-filter-type.ko cannot be loaded: .modprobe kecho-filter-type. and dmesg say why" kecho filter c add type only=alarm
 	rm "$there"
 	refused 'no such filter.*modinfo kecho-filter-type. finds no module' kecho filter c add type only=alarm
 	[[ $(echo 'type only=alarm' 2>&1 >"$KECHO_DIR/c/filter") == *'No such file'* ]]
