@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""faults.py MOUNTPOINT [OTHER]: a system call is made again and again, and its first, second, third... allocation or copy fails
+"""faults.py MOUNTPOINT [join]: a system call is made again and again, and its first, second, third... allocation or copy fails
 (/proc/self/task/TID/fail-nth), until none is left that could. Each time it succeeds or says why not, and all works after it.
-With OTHER, the mount of another host: joining a channel that is there."""
+join: of a channel that is on another host."""
 import errno
 import fcntl
 import gc
@@ -280,11 +280,15 @@ def case_poll():
 
 def case_join():
     """In the end the members see each other, whatever failed."""
-    other = os.fsencode(sys.argv[2]) + b'/web'
+    vm.cable()
+    vm.node_on(ROOT + b'2', 2)
+    other = ROOT + b'2/web'
+    os.mkdir(other)
     far = os.open(other + b'/events', os.O_RDONLY | os.O_NONBLOCK)
+    vm.node_on(ROOT, 1, b',peer=10.77.0.2')
 
-    def members(d):
-        return sum(line.startswith(b'id=') for line in slurp(d + b'/members').split(b'\n'))
+    def are(n):
+        return len(vm.members(other)) == n and (n == 1 or len(vm.members(D)) == n)
 
     def arrives():
         with open(D + b'/events', 'wb', 0) as f:
@@ -298,22 +302,22 @@ def case_join():
         ok(os.path.exists(D) == (not e), 'mkdir said %s' % e)
         if e:
             return
-        wait_until(lambda: members(D) == 2 and members(other) == 2, 'the members do not find each other')
+        wait_until(lambda: are(2), 'the members do not find each other')
         wait_until(arrives, 'no event arrives')
         os.rmdir(D)
-        wait_until(lambda: members(other) == 1, 'a member that left is still there')
+        wait_until(lambda: are(1), 'a member that left is still there')
 
     sweep('mkdir with a remote member', lambda: os.mkdir(D), then)
     os.mkdir(D)
-    wait_until(lambda: members(D) == 2 and members(other) == 2, 'the members do not find each other')
+    wait_until(lambda: are(2), 'the members do not find each other')
     fd = os.open(D + b'/events', os.O_WRONLY)
     sweep('write to a remote member', lambda: os.write(fd, b'event\n'), lambda n, e: None)
     os.close(fd)
-    wait_until(lambda: members(D) == 2 and members(other) == 2, 'the members have lost each other')
+    wait_until(lambda: are(2), 'the members have lost each other')
     wait_until(arrives, 'no event arrives')
     sweep('rmdir with a remote member', lambda: os.rmdir(D), lambda got, e: e and os.rmdir(D),
           lambda: os.path.exists(D) or os.mkdir(D))
-    wait_until(lambda: members(other) == 1, 'a member that left is still there')
+    wait_until(lambda: are(1), 'a member that left is still there')
     os.close(far)
 
 
