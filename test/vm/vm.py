@@ -130,19 +130,18 @@ def members(d):
 
 
 class Publisher(threading.Thread):
-    """Publishes TAG 1, TAG 2, ... until it is stopped, or the last."""
+    """Publishes TAG 1, TAG 2, ... TAG n until it is stopped."""
 
-    def __init__(self, d, tag, last=None, pause=0.005):
+    def __init__(self, d, tag, pause=0.005):
         super().__init__(daemon=True)
-        self.d, self.tag, self.last, self.pause, self.going = d, tag, last, pause, True
+        self.d, self.tag, self.n, self.pause, self.going = d, tag, 0, pause, True
         self.start()
 
     def run(self):
-        n = 0
         with open(self.d + b'/events', 'wb', 0) as f:
-            while self.going and n != self.last:
-                n += 1
-                f.write(b'%s %d\n' % (self.tag, n))
+            while self.going:
+                self.n += 1
+                f.write(b'%s %d\n' % (self.tag, self.n))
                 time.sleep(self.pause)
 
     def stop(self):
