@@ -615,7 +615,7 @@ int kecho_channel_write_filter(struct kecho_channel *ch, const char *text, size_
 	while ((n = next_word(&w, &word)))
 		if (!put_arg(&lines, word, n))
 			goto out;
-	if (w.p > w.end || (name[0] == '=' && !lines.len))
+	if (w.p > w.end || (name[0] == '=' && !lines.len && !lines.err))
 		goto out;
 	err = lines.err;
 	if (err)
