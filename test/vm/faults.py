@@ -66,8 +66,9 @@ class Mounted:
     def __enter__(self):
         mount()
 
-    def __exit__(self, *_):
-        umount()
+    def __exit__(self, failed, *_):
+        if not failed:
+            umount()
 
 
 class Channel(Mounted):
@@ -82,11 +83,12 @@ class Channel(Mounted):
         self.writer = os.open(D + b'/events', os.O_WRONLY | self.flags)
         return self
 
-    def __exit__(self, *a):
-        os.close(self.reader)
-        os.close(self.writer)
-        os.rmdir(D)
-        super().__exit__(*a)
+    def __exit__(self, failed, *_):
+        if not failed:
+            os.close(self.reader)
+            os.close(self.writer)
+            os.rmdir(D)
+        super().__exit__(failed)
 
     def get(self):
         """All that is queued."""
@@ -100,6 +102,25 @@ class Channel(Mounted):
     def lost(self):
         return sum(int(f[5:]) for line in slurp(D + b'/members').split(b'\n') if line.startswith(b'  ')
                    for f in line.strip().split(b'\t') if f.startswith(b'lost='))
+
+    def whole(self, want):
+        """For sweep(): what write(2) said was written was read, or is counted as lost; of an error nothing was."""
+        lost = [0]
+
+        def then(n, e):
+            got, missed = self.get(), self.lost() > lost[0]
+            ok(got == b'' if e else got == want[:n] or missed, 'write said %s, was read: %s' % (e or n, got))
+            if n is not None and n < len(want):
+                # What went wrong behind the first line is told by the next write.
+                try:
+                    os.write(self.writer, b'three\n')
+                    ok(missed, 'the rest of a write is missing, and nothing said so')
+                except OSError:
+                    pass
+                self.get()
+            self.works()
+            lost[0] = self.lost()
+        return then
 
     def works(self):
         os.write(self.writer, b'probe\n')
@@ -169,31 +190,12 @@ def case_open():
 
 def case_write():
     text = b'one\ntwo\n'
-
-    def whole(want):
-        def then(n, e):
-            got, lost = c.get(), c.lost() - before['lost']
-            ok(got == b'' if e else got == want[:n] or lost, 'write said %s, was read: %s' % (e or n, got))
-            if n is not None and n < len(want):
-                # What went wrong behind the first line is told by the next write.
-                try:
-                    os.write(c.writer, b'three\n')
-                    ok(lost, 'the rest of a write is missing, and nothing said so')
-                except OSError:
-                    pass
-                c.get()
-            c.works()
-            before['lost'] = c.lost()
-        return then
-
     for flags, what in (0, 'text'), (os.O_DIRECT, 'a packet'):
-        before = {'lost': 0}
         with Channel(flags) as c:
-            sweep('write of ' + what, lambda: os.write(c.writer, text), whole(text))
+            sweep('write of ' + what, lambda: os.write(c.writer, text), c.whole(text))
             os.set_blocking(c.writer, False)
-            sweep('write of %s, nonblocking' % what, lambda: os.write(c.writer, text), whole(text))
+            sweep('write of %s, nonblocking' % what, lambda: os.write(c.writer, text), c.whole(text))
     with Channel() as c:
-        before = {'lost': 0}
         big = b'x' * 300000 + b'\n'
         sweep('write of a long line', lambda: os.write(c.writer, big), lambda n, e: (c.get(), reopen(c)))
         c.works()
@@ -230,6 +232,41 @@ def case_attrs():
         sweep('write of attrs', lambda: os.pwrite(fd, new, 0), then, lambda: os.pwrite(fd, old, 0))
         sweep('write of settings', lambda: os.pwrite(fd, b'kecho.retain=3\nkecho.queue=77\n', 0), lambda n, e: None,
               lambda: os.pwrite(fd, b'kecho.retain=\nkecho.queue=\n', 0))
+        os.close(fd)
+        fd = os.open(ROOT + b'/.node/config', os.O_WRONLY)
+        sweep('write of config', lambda: os.pwrite(fd, b'queue=100\n', 0), lambda n, e: None)
+        os.close(fd)
+        c.works()
+
+
+def case_filter():
+    path = D + b'/filter'
+
+    def chain():
+        return slurp(path).count(b'\n')
+
+    with Channel() as c:
+        fd = os.open(path, os.O_WRONLY)
+
+        def write(line):
+            os.pwrite(fd, line, 0)
+
+        def added(got, e):
+            ok(chain() == (not e), 'write said %s, and there are %d filters' % (e, chain()))
+            if not e:
+                write(b'-0')
+
+        def changed(got, e):
+            ok(slurp(path).split(b'expr=')[1].strip(b'"\'\n') == (b'1 < 2' if e else b'2 < 3'), 'not all or nothing: %s' % slurp(path))
+            write(b'=0 expr="1 < 2"')
+
+        for line in b'type only=alarm', b'in expr expr="1 < 2"', b'in dedup size=4', b'least attr=load from=web', b'in sample every=2':
+            sweep('filter: ' + line.decode(), lambda: write(line), added)
+        write(b'in expr expr="1 < 2"')
+        sweep('change of a filter', lambda: write(b'=0 expr="2 < 3"'), changed)
+        sweep('write through a filter', lambda: os.write(c.writer, b'one\ntwo\n'), c.whole(b'one\ntwo\n'))
+        sweep('removal of a filter', lambda: write(b'-0'), lambda got, e: ok(chain() == bool(e), 'neither removed nor there'),
+              lambda: chain() or write(b'in expr expr="1 < 2"'))
         os.close(fd)
         c.works()
 
@@ -324,5 +361,5 @@ def case_join():
 if len(sys.argv) > 2:
     case_join()
 else:
-    for case in [f for name, f in globals().items() if name.startswith('case_') and f != case_join]:
-        case()
+    for name in [n for n in globals() if n.startswith('case_') and n != 'case_join']:
+        globals()[name]()
