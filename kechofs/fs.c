@@ -82,9 +82,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	f->flags = fi->flags;
 	INIT_LIST_HEAD(&f->reads);
 	INIT_LIST_HEAD(&f->noted);
-	if (f->kind == KIND_MEMBERS && (fi->flags & O_ACCMODE) != O_RDONLY)
-		err = -EACCES;
-	else if (f->kind > KIND_CONFIG && (fi->flags & O_ACCMODE) != O_RDONLY)
+	if (!kind_writable(d, f->kind) && (fi->flags & O_ACCMODE) != O_RDONLY)
 		err = -EACCES;
 	else if (file_is_events(f))
 		err = events_open(f, fuse_req_ctx(req));
@@ -318,6 +316,7 @@ const struct kecho_node_ops fs_node_ops = {
 	.joined = on_joined,
 	.listed = on_listed,
 	.clock = home_now,
+	.realtime = home_realtime,
 	.filter_get = filter_get,
 	.filter_put = filter_put,
 };

@@ -44,7 +44,7 @@ struct owner {
 /**
  * struct dir - a channel's directory, a type's, or .node
  * @parent: of a type: its channel's directory
- * @channel: NULL of the root and .node
+ * @channel: NULL of the root; of .node: kecho_node_news()
  * @own: by kind; a channel's files follow each other from KIND_DIR
  * @version: counts changes of a file's text, by kind
  * @open: open files, which rmdir minds
@@ -168,6 +168,7 @@ void tree_exit(struct fs *fs);
 struct dir *dir_find(struct fs *fs, u64 number);
 /** ino_dir() - the directory that an inode is or is in; NULL if it is gone. */
 struct dir *ino_dir(struct fs *fs, fuse_ino_t ino);
+bool kind_writable(const struct dir *d, enum kind kind);
 struct owner *dir_owner(struct dir *d, enum kind kind);
 void tree_mkdir_done(struct fs *fs, struct dir *d);
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -16,14 +16,18 @@ static const char * const kind_names[KIND_END] = {
 	[KIND_CONFIG] = "config", [KIND_PEERS] = "peers", [KIND_CHANNELS] = "channels", [KIND_STATS] = "stats",
 };
 
-static enum kind kind_first(const struct dir *d)
+static bool dir_has(const struct dir *d, enum kind kind)
 {
-	return d->number == DIR_NODE ? KIND_CONFIG : KIND_EVENTS;
+	if (d->number == DIR_ROOT || kind == KIND_DIR)
+		return false;
+	if (d->number == DIR_NODE)
+		return kind == KIND_EVENTS || kind >= KIND_CONFIG;
+	return kind <= (dir_is_type(d) ? KIND_EVENTS : KIND_MEMBERS);
 }
 
-static enum kind kind_last(const struct dir *d)
+bool kind_writable(const struct dir *d, enum kind kind)
 {
-	return d->number == DIR_NODE ? KIND_STATS : dir_is_type(d) ? KIND_EVENTS : KIND_MEMBERS;
+	return d->number == DIR_NODE ? kind == KIND_CONFIG : kind != KIND_MEMBERS;
 }
 
 struct dir *dir_find(struct fs *fs, u64 number)
@@ -110,6 +114,10 @@ void tree_init(struct fs *fs)
 	if (!root || !node)
 		fail("out of memory\n");
 	node->own[KIND_DIR].mode = 0755;
+	node->own[KIND_EVENTS] = (struct owner){ fs->uid, fs->gid, 0444, home_realtime() };
+	node->channel = kecho_node_news(&fs->home.node, node);
+	if (!node->channel)
+		fail("out of memory\n");
 	fs->last_dir = DIR_NODE;
 }
 
@@ -174,12 +182,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	if (d->number != DIR_ROOT) {
-		for (k = kind_first(d); k <= kind_last(d); k++) {
-			if (!strcmp(name, kind_names[k])) {
-				reply_entry(fs, req, d, k);
-				return;
-			}
+	for (k = KIND_EVENTS; k < KIND_END; k++) {
+		if (dir_has(d, k) && !strcmp(name, kind_names[k])) {
+			reply_entry(fs, req, d, k);
+			return;
 		}
 	}
 	sub = dir_by_name(fs, d, name);
@@ -274,8 +280,8 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 	}
 	list_one(&l, ".", d, KIND_DIR, 1);
 	list_one(&l, "..", d->parent ? d->parent : d, KIND_DIR, 2);
-	if (d->number != DIR_ROOT)
-		for (k = kind_first(d); k <= kind_last(d); k++)
+	for (k = KIND_EVENTS; k < KIND_END; k++)
+		if (dir_has(d, k))
 			list_one(&l, kind_names[k], d, k, k + 1);
 	list_for_each_entry(sub, &fs->channels, node)
 		if (sub->parent == d)

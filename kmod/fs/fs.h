@@ -71,7 +71,7 @@ struct kechofs {
  * callbacks find it by channel->home; the last reference may be put in any context.
  *
  * @parent: of a type: its channel's directory; NULL of others
- * @channel: NULL of the root and .node; a reference
+ * @channel: NULL of the root; of .node: kecho_node_news(); a reference
  * @types: RCU; changed with this directory's i_rwsem held
  * @open: open files, of its types too: rmdir refuses
  * @dead: rmdir has begun: nothing is opened any more; @joining: mkdir waits yet
@@ -141,6 +141,7 @@ void kechofs_stop(struct kechofs *fs);
 /** kechofs_service_open(), kechofs_service_close() - see &struct kecho_tree_ops */
 struct kecho_channel *kechofs_service_open(struct kecho_home *h, const char *name, bool create);
 void kechofs_service_close(struct kecho_channel *ch);
+bool kind_writable(const struct kechofs_dir *d, enum kechofs_kind kind);
 /** kechofs_open() - counts an open file and takes a reference; -ENOENT after rmdir */
 int kechofs_open(struct kechofs_dir *d);
 void kechofs_close(struct kechofs_dir *d);

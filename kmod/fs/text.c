@@ -237,7 +237,7 @@ static int text_open(struct inode *inode, struct file *file)
 	int err;
 
 	/* Not even by root. */
-	if (file->f_mode & FMODE_WRITE && (kind == KIND_MEMBERS || kind > KIND_CONFIG))
+	if (file->f_mode & FMODE_WRITE && !kind_writable(d, kind))
 		return -EACCES;
 	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
 	if (!f)

@@ -16,16 +16,18 @@ static struct kechofs_dir *inode_dir(const struct inode *inode)
 	return inode->i_private;
 }
 
-static enum kechofs_kind kind_first(const struct kechofs_dir *d)
+static bool dir_has(const struct kechofs_dir *d, enum kechofs_kind kind)
 {
-	return d->number == DIR_NODE ? KIND_CONFIG : KIND_EVENTS;
+	if (d->number == DIR_ROOT || kind == KIND_DIR)
+		return false;
+	if (d->number == DIR_NODE)
+		return kind == KIND_EVENTS || kind >= KIND_CONFIG;
+	return kind <= (dir_is_type(d) ? KIND_EVENTS : KIND_MEMBERS);
 }
 
-static enum kechofs_kind kind_last(const struct kechofs_dir *d)
+bool kind_writable(const struct kechofs_dir *d, enum kechofs_kind kind)
 {
-	if (d->number == DIR_ROOT)
-		return 0;
-	return d->number == DIR_NODE ? KIND_STATS : dir_is_type(d) ? KIND_EVENTS : KIND_MEMBERS;
+	return d->number == DIR_NODE ? kind == KIND_CONFIG : kind != KIND_MEMBERS;
 }
 
 /* --- open files --- */
@@ -137,6 +139,8 @@ static struct inode *file_inode_new(struct kechofs_dir *d, enum kechofs_kind kin
 	case KIND_STATS:
 		return tree_inode(d, kind, fs->uid, fs->gid, 0444);
 	default:
+		if (d->number == DIR_NODE)
+			return tree_inode(d, kind, fs->uid, fs->gid, 0444);
 		return tree_inode(d, kind, uid, gid, fs->mode);
 	}
 }
@@ -169,7 +173,9 @@ static int making_begin(struct making *m, struct kechofs_dir *d, struct dentry *
 	m->inode = tree_inode(d, KIND_DIR, uid, gid, mode);
 	if (!m->inode)
 		return -ENOMEM;
-	for (k = kind_first(d); k <= kind_last(d); k++) {
+	for (k = KIND_EVENTS; k < KIND_END; k++) {
+		if (!dir_has(d, k))
+			continue;
 		m->inodes[k] = file_inode_new(d, k, uid, gid);
 		m->dentries[k] = d_alloc_name(dentry, kind_names[k]);
 		if (!m->inodes[k] || !m->dentries[k]) {
@@ -189,8 +195,9 @@ static void making_done(struct making *m, struct kechofs_dir *d, struct inode *d
 	d_instantiate(dentry, m->inode);
 	dget(dentry);
 	inc_nlink(dir);
-	for (k = kind_first(d); k <= kind_last(d); k++)
-		d_add(m->dentries[k], m->inodes[k]);
+	for (k = KIND_EVENTS; k < KIND_END; k++)
+		if (m->inodes[k])
+			d_add(m->dentries[k], m->inodes[k]);
 	inode_unlock(m->inode);
 	mutex_lock(&d->notify_lock);
 	memcpy(d->dentries, m->dentries, sizeof(d->dentries));
@@ -207,7 +214,9 @@ static void tree_remove(struct kechofs_dir *d, struct inode *dir, struct dentry 
 	memcpy(dentries, d->dentries, sizeof(dentries));
 	memset(d->dentries, 0, sizeof(d->dentries));
 	mutex_unlock(&d->notify_lock);
-	for (k = kind_first(d); k <= kind_last(d); k++) {
+	for (k = KIND_EVENTS; k < KIND_END; k++) {
+		if (!dentries[k])
+			continue;
 		dget(dentries[k]);
 		simple_unlink(d_inode(dentry), dentries[k]);
 		d_invalidate(dentries[k]);
@@ -343,7 +352,8 @@ static void dir_leave(struct kechofs_dir *d)
 {
 	events_drop_tails(d);
 	WRITE_ONCE(d->channel->home, NULL);
-	kecho_channel_leave(d->channel, home_now());
+	if (d->number != DIR_NODE)
+		kecho_channel_leave(d->channel, home_now());
 }
 
 static int root_rmdir(struct inode *dir, struct dentry *dentry)
@@ -455,6 +465,9 @@ static int fill_node(struct kechofs *fs)
 	int err = -ENOMEM;
 
 	if (!dentry || !d)
+		goto out;
+	d->channel = kecho_node_news(&fs->home->node, &d->user);
+	if (!d->channel)
 		goto out;
 	err = making_begin(&m, d, dentry, GLOBAL_ROOT_UID, GLOBAL_ROOT_GID, 0755);
 	if (err)

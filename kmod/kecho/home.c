@@ -79,6 +79,7 @@ static const struct kecho_node_ops home_ops = {
 	.joined = on_joined,
 	.listed = on_listed,
 	.clock = home_now,
+	.realtime = home_realtime,
 	.filter_get = kecho_filter_get,
 	.filter_put = kecho_filter_put,
 };

@@ -50,6 +50,28 @@ void kecho_channel_put(struct kecho_channel *ch)
 }
 EXPORT_SYMBOL_GPL(kecho_channel_put);
 
+struct kecho_channel *channel_new(struct kecho_node *node, const char *name, void *home, u64 rank)
+{
+	struct kecho_channel *ch = kzalloc(sizeof(*ch), GFP_KERNEL);
+
+	if (!ch)
+		return NULL;
+	refcount_set(&ch->ref, 1);
+	ch->node = node;
+	strscpy(ch->name, name, sizeof(ch->name));
+	ch->home = home;
+	ch->rank = rank;
+	ch->lease.name = ch->name;
+	ch->settings.queue = node->queue;
+	spin_lock_init(&ch->lock);
+	INIT_LIST_HEAD(&ch->awaited);
+	INIT_LIST_HEAD(&ch->members);
+	INIT_LIST_HEAD(&ch->sinks);
+	INIT_LIST_HEAD(&ch->retained);
+	INIT_LIST_HEAD(&ch->filters);
+	return ch;
+}
+
 struct kecho_channel *kecho_channel_join(struct kecho_node *node, const char *name, void *home, u64 rank, u64 now, int *err)
 {
 	struct kecho_channel *ch;
@@ -65,23 +87,10 @@ struct kecho_channel *kecho_channel_join(struct kecho_node *node, const char *na
 	if (node->nchannels >= KECHO_CHANNELS_MAX)
 		goto fail;
 	*err = -ENOMEM;
-	ch = kzalloc(sizeof(*ch), GFP_KERNEL);
+	ch = channel_new(node, name, home, rank);
 	if (!ch)
 		goto fail;
-	refcount_set(&ch->ref, 1);
-	ch->node = node;
-	strscpy(ch->name, name, sizeof(ch->name));
-	ch->home = home;
-	ch->rank = rank;
 	ch->chan = ++node->last_chan;
-	ch->lease.name = ch->name;
-	ch->settings.queue = node->queue;
-	spin_lock_init(&ch->lock);
-	INIT_LIST_HEAD(&ch->awaited);
-	INIT_LIST_HEAD(&ch->members);
-	INIT_LIST_HEAD(&ch->sinks);
-	INIT_LIST_HEAD(&ch->retained);
-	INIT_LIST_HEAD(&ch->filters);
 	hash_add(node->channels, &ch->hash, kecho_name_hash(name));
 	node->nchannels++;
 	trace_kecho_join(ch, node->cm.id);

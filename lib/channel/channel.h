@@ -41,7 +41,7 @@ enum kecho_file {
  * @changed: a file of the channel reads differently; of events: @event was published or has arrived
  * @joined: the channel knows its members (or has stopped waiting for them)
  * @listed: an answer to kecho_group_list()
- * @clock: CLOCK_MONOTONIC
+ * @clock: CLOCK_MONOTONIC; @realtime: CLOCK_REALTIME
  * @filter_get: the filter of that name, loaded if need be, with a reference: process context, no locks. ERR_PTR: -ENOENT or what
  *	loading it met.
  */
@@ -53,6 +53,7 @@ struct kecho_node_ops {
 	void (*joined)(struct kecho_channel *ch);
 	void (*listed)(struct kecho_node *node, u32 request, const char *name, const struct kecho_holding *h);
 	u64 (*clock)(void);
+	u64 (*realtime)(void);
 	const struct kecho_filter_ops *(*filter_get)(struct kecho_node *node, const char *name);
 	void (*filter_put)(const struct kecho_filter_ops *ops);
 };
@@ -66,6 +67,7 @@ struct kecho_node_stats {
  * @registry: used if @serves
  * @members: by link and the peer's number of the channel
  * @channel_due: when the next channel has something to do
+ * @news: see kecho_node_news()
  * @queue, @max_event: defaults and limits for its channels
  */
 struct kecho_node {
@@ -80,6 +82,7 @@ struct kecho_node {
 	DECLARE_HASHTABLE(users, 6);
 	u32 nchannels;
 	u64 channel_due;
+	struct kecho_channel *news;
 	u32 last_chan;
 	u32 last_sink;
 	u32 queue;
@@ -249,6 +252,12 @@ void kecho_node_init(struct kecho_node *node, u64 id, const char *name, u64 regi
 /** kecho_node_exit() - all files are closed; ends links, leaves what is left */
 void kecho_node_exit(struct kecho_node *node, u64 now);
 void kecho_node_tick(struct kecho_node *node, u64 now);
+/**
+ * kecho_node_news() - what happens to this node, as events: a channel that no other node is on, of .node/events
+ * @home: channel->home; NULL it before what it points to goes
+ * Return: a reference, or NULL without memory. Once a node.
+ */
+struct kecho_channel *kecho_node_news(struct kecho_node *node, void *home);
 
 /**
  * kecho_channel_join() - create a channel, or join it

@@ -247,6 +247,8 @@ static void over_budget(struct chained *c, u64 ns)
 	c->disabled = true;
 	pr_warn("channel %s: filter %s took %llu ns of the %llu us it has, and too long %u times in a row: disabled; remove it, or give it a larger budget_us\n",
 		c->channel->name, c->filter.name, ns, div_u64(c->budget, NSEC_PER_USEC), c->overruns);
+	node_tell(c->channel->node, "filter\tchannel=%s\tdir=%s\tname=%s\tdisabled=1\ttook_ns=%llu\tbudget_us=%llu", c->channel->name,
+		  c->filter.out ? "out" : "in", c->filter.name, ns, div_u64(c->budget, NSEC_PER_USEC));
 	c->channel->node->ops->changed(c->channel, KECHO_FILE_FILTER, NULL);
 }
 

@@ -40,7 +40,12 @@ void member_tell_credit(struct kecho_member *m, bool now);
 /* node.c */
 void channel_due(struct kecho_node *node, u64 when);
 
+/* A line of .node/events, without newline. Context: any; channel->lock may be held. */
+__printf(2, 3) void node_tell(struct kecho_node *node, const char *fmt, ...);
+
 /* channel.c */
+/* Not in the node's table yet. */
+struct kecho_channel *channel_new(struct kecho_node *node, const char *name, void *home, u64 rank);
 struct kecho_channel *channel_find(struct kecho_node *node, const char *name);
 /* Delivers to local sinks: */
 /* To @nsinks of them, or if 0 to all. channel->lock held. Returns how many. */

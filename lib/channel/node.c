@@ -19,12 +19,63 @@ void channel_due(struct kecho_node *node, u64 when)
 	node->cm.ops->due(&node->cm, when);
 }
 
+struct kecho_channel *kecho_node_news(struct kecho_node *node, void *home)
+{
+	/* Taken where another channel's lock is held. */
+	static struct lock_class_key key;
+
+	struct kecho_channel *ch = channel_new(node, ".node", home, 0);
+
+	if (!ch)
+		return NULL;
+	lockdep_set_class(&ch->lock, &key);
+	mutex_lock(&node->cm.lock);
+	node->news = kecho_channel_get(ch);
+	mutex_unlock(&node->cm.lock);
+	return ch;
+}
+EXPORT_SYMBOL_GPL(kecho_node_news);
+
+void node_tell(struct kecho_node *node, const char *fmt, ...)
+{
+	struct kecho_channel *ch = node->news;
+	struct kecho_msg *msg;
+	char line[256];
+	va_list args;
+	int len;
+
+	if (!ch)
+		return;
+	va_start(args, fmt);
+	len = vscnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	msg = kecho_event_alloc("", NULL, len, GFP_ATOMIC);
+	if (!msg) {
+		atomic64_inc(&node->stats.lost_sink);
+		return;
+	}
+	memcpy(kecho_event_payload(msg), line, len);
+	kecho_event(msg)->origin = cpu_to_le64(node->cm.id);
+	kecho_event(msg)->time_ns = cpu_to_le64(node->ops->realtime());
+	spin_lock_bh(&ch->lock);
+	kecho_event(msg)->seq = cpu_to_le64(++ch->seq);
+	channel_deliver(ch, msg, NULL, 0);
+	spin_unlock_bh(&ch->lock);
+	kecho_msg_put(msg);
+}
+
+static void peer_changed(const struct kecho_link *link, const char *state)
+{
+	node_tell(cm_node(link->cm), "peer\tid=%016llx\tnode=%s\tstate=%s", link->peer_id, link->name, state);
+}
+
 static void node_up(struct kecho_link *link, u64 now)
 {
 	struct kecho_node *node = cm_node(link->cm);
 	struct kecho_channel *ch;
 	int b;
 
+	peer_changed(link, "up");
 	members_link_up(node, link);
 	if (!(link->roles & KECHO_ROLE_REGISTRY))
 		return;
@@ -37,6 +88,7 @@ static void node_up(struct kecho_link *link, u64 now)
 static void node_down(struct kecho_link *link, u64 now)
 {
 	members_link_down(cm_node(link->cm), link, now);
+	peer_changed(link, "down");
 }
 
 static int node_record(struct kecho_link *link, u8 type, struct kecho_msg *msg, u64 now)
@@ -151,6 +203,8 @@ void kecho_node_exit(struct kecho_node *node, u64 now)
 		kecho_channel_leave(ch, now);
 	kecho_cm_exit(&node->cm, now);
 	kecho_registry_exit(&node->registry);
+	if (node->news)
+		kecho_channel_put(node->news);
 }
 EXPORT_SYMBOL_GPL(kecho_node_exit);
 

@@ -32,17 +32,22 @@ void kecho_printk(int level, const char *fmt, ...)
 	va_end(ap);
 }
 
+int vscnprintf(char *buf, size_t size, const char *fmt, va_list ap)
+{
+	int n = vsnprintf(buf, size, fmt, ap);
+
+	return n < 0 || !size ? 0 : min_t(size_t, n, size - 1);
+}
+
 int scnprintf(char *buf, size_t size, const char *fmt, ...)
 {
 	va_list ap;
 	int n;
 
-	if (!size)
-		return 0;
 	va_start(ap, fmt);
-	n = vsnprintf(buf, size, fmt, ap);
+	n = vscnprintf(buf, size, fmt, ap);
 	va_end(ap);
-	return n < 0 ? 0 : min_t(size_t, n, size - 1);
+	return n;
 }
 
 ssize_t strscpy(char *dst, const char *src, size_t size)

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 load cluster
 
-@test "the contact dies: the longest-standing member takes over" {
+@test "the contact dies: the longest-standing member takes over; .node/events tells of the link" {
 	local epoch h
 	cluster_up 3 4
 	join web 1 2 3
 	contact_is 3 web h1
 	epoch=$(listed 3 web epoch)
+	background cat "$K/h3/.node/events" >"$K/news"
 	node_kill 1
 	all_see web 2 3
 	for h in 2 3; do
@@ -20,6 +21,8 @@ load cluster
 	mkdir "$K/h4/web"
 	all_see web 2 3 4
 	flows web 4 2 3
+	wait_until grep -qP '^peer\tid=[0-9a-f]{16}\tnode=h1\tstate=down$' "$K/news"
+	wait_until grep -qP '^peer\tid=[0-9a-f]{16}\tnode=h4\tstate=up$' "$K/news"
 }
 
 @test "contacts die one after another, until one member is left" {

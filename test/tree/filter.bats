@@ -357,3 +357,26 @@ assert d["attributes"] == {"n": 7, "zone": "a"} and d["sink"] > 0, d'
 	wait_exit "$LAST_PID"
 	diff <(printf '%s\n' '5|a b||%{id}' '|||%{id}') "$T/out"
 }
+
+@test "a filter that takes too long is disabled: .node/events, the file and its watchers say so; a change has it run again" {
+	local expr
+	printf -v expr 'load < 1%s' "$(printf ' || load < 1%.0s' {1..18})"
+	filter "in expr budget_us=1 expr='$expr'"
+	D=$D py <<'END'
+	news = os.open(ROOT + '/.node/events', os.O_RDONLY | os.O_NONBLOCK)
+	watch = os.open(D + '/filter', os.O_RDONLY)
+	slurp(D + '/filter')
+	readers = [reader() for i in range(64)]
+	os.pread(watch, 65536, 0)
+	for i in range(10):
+		pub(b'%d\n' % i)
+	eq(poll(watch, select.POLLPRI) & select.POLLPRI != 0, True)
+	line = os.read(news, 4096).decode().rstrip('\n').split('\t')
+	eq(line[:2] + line[3:5], ['filter', 'channel=' + os.path.basename(D), 'name=expr', 'disabled=1'])
+	eq('disabled=1' in slurp(D + '/filter').decode().split('\t'), True)
+	# Those after it were not held back.
+	eq(get(readers[0], 100)[-1:], b'\n')
+	put('filter', b'=0 budget_us=100000\n')
+	eq('disabled=0' in slurp(D + '/filter').decode().split('\t'), True)
+END
+}

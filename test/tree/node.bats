@@ -6,7 +6,7 @@ conf() { sed -n "s/^$1=//p" "$(N config)"; }
 
 @test ".node: files, modes, owner" {
 	[[ $(stat -c '%n %a %u' "$KECHO_DIR"/.node/* | sed 's,.*/,,' | xargs) == \
-		'channels 444 0 config 644 0 peers 444 0 stats 444 0' ]]
+		'channels 444 0 config 644 0 events 444 0 peers 444 0 stats 444 0' ]]
 }
 
 @test "config: name=value lines, all of them" {
@@ -120,9 +120,9 @@ END
 END
 }
 
-@test "peers, channels and stats cannot be written" {
+@test "events, peers, channels and stats cannot be written" {
 	local f
-	for f in peers channels stats; do
+	for f in events peers channels stats; do
 		refused . bash -c 'echo x >"$1"' _ "$(N $f)"
 	done
 }

@@ -39,5 +39,6 @@ void kecho_printk(int level, const char *fmt, ...) __printf(2, 3);
 #define pr_info(fmt, ...) kecho_printk(6, pr_fmt(fmt), ##__VA_ARGS__)
 #define pr_debug(fmt, ...) kecho_printk(7, pr_fmt(fmt), ##__VA_ARGS__)
 
+int vscnprintf(char *buf, size_t size, const char *fmt, va_list ap) __printf(3, 0);
 int scnprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 #endif
