@@ -21,11 +21,6 @@ struct state {
 	struct last last[KECHO_MEMBERS_MAX];
 };
 
-static bool is(const struct kecho_attr *a, const char *name)
-{
-	return a->name_len == strlen(name) && !memcmp(a->name, name, a->name_len);
-}
-
 static int setup(struct kecho_filter *f, const void *args, size_t len, void **config)
 {
 	const struct config *old = f->config;
@@ -38,11 +33,11 @@ static int setup(struct kecho_filter *f, const void *args, size_t len, void **co
 		return -ENOMEM;
 	*config = c;
 	while (kecho_attr_next(args, len, &pos, &a)) {
-		if (is(&a, "attr")) {
+		if (kecho_attr_is(&a, "attr")) {
 			if (a.type != KECHO_ATTR_STRING || !a.str_len || a.str_len > KECHO_NAME_MAX)
 				return kecho_filter_refuse(f, "attr= takes the name of an attribute");
 			memcpy(c->attr, a.str, a.str_len);
-		} else if (is(&a, "by")) {
+		} else if (kecho_attr_is(&a, "by")) {
 			if (a.type == KECHO_ATTR_STRING || a.num <= 0)
 				return kecho_filter_refuse(f, "by= takes a number above 0");
 			c->by = (struct kecho_attr) { .num = a.num, .type = a.type };

@@ -68,28 +68,19 @@ static int setup(struct kecho_filter *f, const void *args, size_t len, void **co
 	return 0;
 }
 
-static __u64 mix(__u64 h)
-{
-	h ^= h >> 32;
-	h *= 0xd6e8feb86659fd93ull;
-	h ^= h >> 32;
-	h *= 0xd6e8feb86659fd93ull;
-	return h ^ h >> 32;
-}
-
 static __u64 key_of(const struct kecho_attr *a)
 {
 	__u64 h = a->type, piece;
 	__u32 i, n;
 
 	if (a->type != KECHO_ATTR_STRING)
-		return mix(mix(h) ^ (__u64)a->num);
-	h = mix(h ^ (__u64)a->str_len << 8);
+		return kecho_mix(kecho_mix(h) ^ (__u64)a->num);
+	h = kecho_mix(h ^ (__u64)a->str_len << 8);
 	for (i = 0; i < a->str_len; i += n) {
 		n = a->str_len - i < sizeof(piece) ? a->str_len - i : sizeof(piece);
 		piece = 0;
 		memcpy(&piece, a->str + i, n);
-		h = mix(h ^ piece);
+		h = kecho_mix(h ^ piece);
 	}
 	return h;
 }

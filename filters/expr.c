@@ -29,7 +29,7 @@ struct value {
 enum op {
 	/* what is on the stack; OF_EVENT the last of those that push */
 	NOT, MINUS, PLUS, MINUS2, TIMES, OVER, EQ, NE, LT, LE, GT, GE, BEGINS, OR, AND, TRUTH,
-	CONST, ATTR, HAS, NODE, SINK, AGE, OF_EVENT,
+	CONST, ATTR, HAS, ID, SINK, AGE, OF_EVENT,
 	/* what may be wanted of an event */
 	EVENT_ATTR, EVENT_HAS, TYPE, PRIO, LEN, PUBLISHER, LOCAL,
 	/* only while it is made */
@@ -330,7 +330,7 @@ static bool passes(const struct config *c, const struct state *s, const struct k
 		case HAS:
 			*top++ = number(kecho_candidate_attr(to, c->pool[step->arg].text, &a), 0);
 			break;
-		case NODE:
+		case ID:
 			*top++ = hex(to->node, node);
 			break;
 		case SINK:
@@ -416,7 +416,7 @@ static const struct {
 	char name[16];
 	__u8 op, type;
 } built_in[] = {
-	{ "node", NODE, IS_TEXT }, { "sink", SINK, IS_NUMBER }, { "age", AGE, IS_NUMBER }, { "local", LOCAL, IS_TRUTH },
+	{ "id", ID, IS_TEXT }, { "sink", SINK, IS_NUMBER }, { "age", AGE, IS_NUMBER }, { "local", LOCAL, IS_TRUTH },
 	{ "event.type", TYPE, IS_TEXT }, { "event.prio", PRIO, IS_NUMBER }, { "event.len", LEN, IS_NUMBER },
 	{ "event.publisher", PUBLISHER, IS_TEXT },
 };

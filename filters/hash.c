@@ -15,11 +15,6 @@ struct config {
 	__u32 n;
 };
 
-static bool is(const struct kecho_attr *a, const char *name)
-{
-	return a->name_len == strlen(name) && !memcmp(a->name, name, a->name_len);
-}
-
 static int setup(struct kecho_filter *f, const void *args, size_t len, void **config)
 {
 	struct kecho_attr a;
@@ -33,13 +28,13 @@ static int setup(struct kecho_filter *f, const void *args, size_t len, void **co
 	*config = c;
 	c->n = 1;
 	while (kecho_attr_next(args, len, &pos, &a)) {
-		if (is(&a, "key")) {
+		if (kecho_attr_is(&a, "key")) {
 			if (a.type != KECHO_ATTR_STRING || !a.str_len || a.str_len > KECHO_NAME_MAX)
 				return kecho_filter_refuse(f, "key= takes the name of an attribute of the events, or payload");
 			keyed = true;
 			if (a.str_len != 7 || memcmp(a.str, "payload", 7))
 				memcpy(c->key, a.str, a.str_len);
-		} else if (is(&a, "n")) {
+		} else if (kecho_attr_is(&a, "n")) {
 			if (a.type != KECHO_ATTR_INT || a.num < 1 || a.num > MOST)
 				return kecho_filter_refuse(f, "n= takes a number from 1 to %u", MOST);
 			c->n = a.num;
@@ -51,13 +46,6 @@ static int setup(struct kecho_filter *f, const void *args, size_t len, void **co
 }
 
 /* The last step of splitmix64. */
-static __u64 mix(__u64 x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
-}
-
 static __u64 digest(const __u8 *p, size_t len)
 {
 	__u64 h = len, word;
@@ -66,11 +54,11 @@ static __u64 digest(const __u8 *p, size_t len)
 	for (; len >= 8; p += 8, len -= 8) {
 		word = p[0] | (__u64)p[1] << 8 | (__u64)p[2] << 16 | (__u64)p[3] << 24 | (__u64)p[4] << 32 | (__u64)p[5] << 40 |
 		       (__u64)p[6] << 48 | (__u64)p[7] << 56;
-		h = mix(h + word);
+		h = kecho_mix(h + word);
 	}
 	for (word = 0, i = 0; i < len; i++)
 		word |= (__u64)p[i] << 8 * i;
-	return mix(h + word);
+	return kecho_mix(h + word);
 }
 
 /* An event without the key has the key 0, like all of its kind. */
@@ -82,12 +70,12 @@ static __u64 key_of(const struct config *c, const struct kecho_event *ev)
 		return digest(ev->data, ev->len);
 	if (!kecho_attr_find(ev->attrs, ev->attrs_len, c->key, &a))
 		return 0;
-	return a.type == KECHO_ATTR_STRING ? digest((const __u8 *)a.str, a.str_len) : mix(a.num + mix(a.type));
+	return a.type == KECHO_ATTR_STRING ? digest((const __u8 *)a.str, a.str_len) : kecho_mix(a.num + kecho_mix(a.type));
 }
 
 static __u64 weight(__u64 key, const struct kecho_candidate *c)
 {
-	return mix(key + mix(c->node + mix(c->sink)));
+	return kecho_mix(key + kecho_mix(c->node + kecho_mix(c->sink)));
 }
 
 static void run(struct kecho_filter *f, struct kecho_pass *p)

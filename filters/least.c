@@ -47,11 +47,6 @@ struct state {
 
 /* --- arguments --- */
 
-static bool is(const struct kecho_attr *a, const char *name)
-{
-	return a->name_len == strlen(name) && !memcmp(a->name, name, a->name_len);
-}
-
 static bool get_name(char *to, const struct kecho_attr *a)
 {
 	if (a->type != KECHO_ATTR_STRING || !a->str_len || a->str_len > KECHO_NAME_MAX)
@@ -73,17 +68,17 @@ static int setup(struct kecho_filter *f, const void *args, size_t len, void **co
 	*config = c;
 	c->n = 1;
 	while (kecho_attr_next(args, len, &pos, &a)) {
-		if (is(&a, "attr")) {
+		if (kecho_attr_is(&a, "attr")) {
 			if (!get_name(c->attr, &a))
 				return kecho_filter_refuse(f, "attr= takes the name of an attribute");
-		} else if (is(&a, "from")) {
+		} else if (kecho_attr_is(&a, "from")) {
 			if (!get_name(c->from, &a))
 				return kecho_filter_refuse(f, "from= takes the name of a channel");
-		} else if (is(&a, "n")) {
+		} else if (kecho_attr_is(&a, "n")) {
 			if (a.type != KECHO_ATTR_INT || a.num < 1 || a.num > KECHO_MEMBERS_MAX)
 				return kecho_filter_refuse(f, "n= takes a number from 1 to %u", KECHO_MEMBERS_MAX);
 			c->n = a.num;
-		} else if (is(&a, "maxage")) {
+		} else if (kecho_attr_is(&a, "maxage")) {
 			if (!kecho_attr_decimal(&a, &c->maxage_ns) || c->maxage_ns <= 0)
 				return kecho_filter_refuse(f, "maxage= takes a number of seconds above 0");
 		} else {
@@ -194,16 +189,9 @@ static bool number_of(struct kecho_filter *f, const struct kecho_pass *p, const 
 }
 
 /* The last step of splitmix64. */
-static __u64 mix(__u64 x)
-{
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
-}
-
 static __u64 *picked(struct state *s, const struct kecho_candidate *c)
 {
-	return &s->picked[mix(c->node + mix(c->sink)) & (TURNS - 1)];
+	return &s->picked[kecho_mix(c->node + kecho_mix(c->sink)) & (TURNS - 1)];
 }
 
 static bool before(const struct pick *a, const struct pick *b)
@@ -252,7 +240,7 @@ static void run(struct kecho_filter *f, struct kecho_pass *p)
 		if (!number_of(f, p, next.c, &next.value))
 			continue;
 		next.picked = *picked(s, next.c);
-		next.draw = mix(next.c->node + mix(next.c->sink + s->turn));
+		next.draw = kecho_mix(next.c->node + kecho_mix(next.c->sink + s->turn));
 		if (k < n) {
 			s->heap[k++] = next;
 			for (j = k == n ? n / 2 : 0; j--;)

@@ -28,11 +28,6 @@ struct state {
 	__u64 last;
 };
 
-static bool is(const struct kecho_attr *a, const char *name)
-{
-	return a->name_len == strlen(name) && !memcmp(a->name, name, a->name_len);
-}
-
 static int setup(struct kecho_filter *f, const void *args, size_t len, void **config)
 {
 	__s64 rate = 0, burst = 0;
@@ -45,14 +40,14 @@ static int setup(struct kecho_filter *f, const void *args, size_t len, void **co
 		return -ENOMEM;
 	*config = c;
 	while (kecho_attr_next(args, len, &pos, &a)) {
-		if (is(&a, "every")) {
+		if (kecho_attr_is(&a, "every")) {
 			if (a.type != KECHO_ATTR_INT || a.num < 1)
 				return kecho_filter_refuse(f, "every= takes a number from 1 on");
 			c->every = a.num;
-		} else if (is(&a, "rate")) {
+		} else if (kecho_attr_is(&a, "rate")) {
 			if (!kecho_attr_decimal(&a, &rate) || rate <= 0 || rate > RATE_MAX * (__s64)KECHO_DECIMAL_ONE)
 				return kecho_filter_refuse(f, "rate= takes events a second, above 0, up to %u", RATE_MAX);
-		} else if (is(&a, "burst")) {
+		} else if (kecho_attr_is(&a, "burst")) {
 			if (a.type != KECHO_ATTR_INT || a.num < 1 || a.num > BURST_MAX)
 				return kecho_filter_refuse(f, "burst= takes a number from 1 to %u", BURST_MAX);
 			burst = a.num;

@@ -43,9 +43,9 @@ static void candidates(void **state)
 	assert_kept("1", "1 2 3/7 4 5/1");
 	assert_kept("0", "");
 	assert_kept("load", "1 3/7 4 5/1");
-	assert_kept("node == \"0000000000000004\"", "4");
+	assert_kept("id == \"0000000000000004\"", "4");
 	filters_candidates("18364758544493064720 @250\n1\n3 @1750");
-	assert_kept("node == \"fedcba9876543210\"", "18364758544493064720");
+	assert_kept("id == \"fedcba9876543210\"", "18364758544493064720");
 	assert_kept("age > 0.2", "18364758544493064720 3");
 	assert_kept("age == 1.75", "3");
 	assert_kept("age == 0", "1");
@@ -61,7 +61,7 @@ static void of_the_event(void **state)
 	filters.publisher = 0xab;
 	assert_is("event.type == \"req\" && event.prio == 6 && event.len == 7", true);
 	assert_is("event.publisher == \"00000000000000ab\" && !local", true);
-	assert_is("event.publisher == node", false);
+	assert_is("event.publisher == id", false);
 	assert_is("event.n == 2 && has(event.n) && !has(event.i) && !has(n.n)", true);
 	assert_is("event.`type` == \"mine\" && has(event.`type`) && !(event.ez != zone)", true);
 	assert_is("i - event.n == 3", true);
@@ -399,7 +399,7 @@ static void against_a_naive_one(void **state)
 static void quotes(void **state)
 {
 	one_candidate();
-	filters_candidates("2 t=abc q=it's free-mem=3 node=mine 5g=1 event.x=2");
+	filters_candidates("2 t=abc q=it's free-mem=3 id=mine 5g=1 event.x=2");
 	assert_string_equal(kept_by("t == \"abc\"", '\''), "2");
 	assert_string_equal(kept_by("t == 'abc'", '"'), "2");
 	assert_int_equal(filters_write("=0 expr='q == \"it'\"'\"'s\"'"), 0);
@@ -410,7 +410,7 @@ static void quotes(void **state)
 	assert_string_equal(filters_run(), "2");
 	assert_is("  t ^=\"ab\"&&t^=\"\"  ", true);
 	assert_is("`free-mem` == 3 && !(free - mem == 0) && has(`free-mem`)", true);
-	assert_is("`node` == \"mine\" && node != \"mine\" && has(`node`) && `5g` && `event.x` == 2 && !has(event.x)", true);
+	assert_is("`id` == \"mine\" && id != \"mine\" && has(`id`) && `5g` && `event.x` == 2 && !has(event.x)", true);
 	assert_is("has == 1 || has", false);
 }
 
@@ -446,7 +446,7 @@ static void refused(void **state)
 		{ "has()", "at byte 5, \")\": expected an attribute's name" },
 		{ "has(a b)", "at byte 7, \"b)\": expected the ) of has()" },
 		{ "has(a", "at its end: expected the ) of has()" },
-		{ "has(node)", "at byte 5, \"node)\": this is always there" },
+		{ "has(id)", "at byte 5, \"id)\": this is always there" },
 		{ "has( event.type )", "at byte 6, \"event.type )\": this is always there" },
 		{ "free-mem > 5", "at byte 1, \"free-mem > 5\": put blanks around a minus" },
 		{ "load-1 > 5", "at byte 1, \"load-1 > 5\": put blanks around a minus" },
@@ -456,7 +456,7 @@ static void refused(void **state)
 		{ "zone == \"a\" || \"b\"", "at byte 13, \"|| \"b\"\": a text is neither" },
 		{ "event.type && a", "at byte 12, \"&& a\": a text is neither" },
 		{ "!\"a\"", "at byte 1, \"!\"a\"\": a text is neither" },
-		{ "-node", "at byte 1, \"-node\": a text is neither" },
+		{ "-id", "at byte 1, \"-id\": a text is neither" },
 		{ "1 + \"a\" > 1", "at byte 3, \"+ \"a\" > 1\": a text is neither" },
 		{ "\"a\" * 1 > 1", "at byte 5, \"* 1 > 1\": a text is neither" },
 		{ "event.type == 1", "at byte 12, \"== 1\": a text is compared with a number" },

@@ -19,8 +19,9 @@
  *	kecho_filter_module(ops);
  *	MODULE_LICENSE("GPL");
  *
- * Context. @run and @heard must not sleep and should take a microsecond, not a millisecond: publishers wait for them. They may be
- * running at the same time as each other; kecho_filter_lock() is for what both touch. @setup and @detach may sleep.
+ * Context. @run and @heard must not sleep and should take a microsecond, not a millisecond: publishers wait for them. Runs of one
+ * filter come one after another: what only @run touches needs no lock. @heard may run beside @run; kecho_filter_lock() is for what
+ * both touch. @setup, @attached and @detached may sleep.
  */
 #ifndef KECHO_FILTER_H
 #define KECHO_FILTER_H
@@ -79,6 +80,20 @@ int kecho_pass_rewrite(struct kecho_pass *p, const struct kecho_event *with);
 
 /** kecho_candidate_attr() - an attribute of the sink, or else of its node. False: neither has it */
 bool kecho_candidate_attr(const struct kecho_candidate *c, const char *name, struct kecho_attr *attr);
+
+/** kecho_attr_is() - is that its name? */
+static inline bool kecho_attr_is(const struct kecho_attr *attr, const char *name)
+{
+	return attr->name_len == strlen(name) && !memcmp(attr->name, name, attr->name_len);
+}
+
+/** kecho_mix() - spreads the bits of a number over a hash: the last step of MurmurHash3, with the constants of splitmix64 */
+static inline __u64 kecho_mix(__u64 x)
+{
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+	return x ^ (x >> 31);
+}
 
 /**
  * kecho_attr_id() - the id of a node, 16 hexadecimal digits as in members, that an attribute holds
