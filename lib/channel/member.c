@@ -508,9 +508,11 @@ static void member_set_advert(struct kecho_member *m, struct advert *a, u64 now)
 {
 	struct kecho_channel *ch = m->channel;
 	LIST_HEAD(old);
+	bool same;
 
 	spin_lock_bh(&ch->lock);
 	m->heard_at = now;
+	same = m->role == a->role && m->plain == a->plain && !m->ndescribed && !a->ndescribed && kecho_attrs_equal(m->attrs, a->attrs);
 	m->role = a->role;
 	m->plain = a->plain;
 	m->ndescribed = a->ndescribed;
@@ -519,6 +521,8 @@ static void member_set_advert(struct kecho_member *m, struct advert *a, u64 now)
 	list_splice_init(&a->described, &m->described);
 	list_splice_init(&old, &a->described);
 	spin_unlock_bh(&ch->lock);
+	if (same)
+		return;
 	/* A blocked publisher may have waited for a sink that is no more. */
 	channel_room_made(ch);
 	ch->node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);

@@ -138,6 +138,9 @@ int kecho_channel_write_attrs(struct kecho_channel *ch, const char *text, size_t
 		channel_advert_soon(ch, now + KECHO_ADVERT_MS * 1000000ull);
 		ch->node->ops->changed(ch, KECHO_FILE_ATTRS, NULL);
 		ch->node->ops->changed(ch, KECHO_FILE_MEMBERS, NULL);
+	} else if (own.len) {
+		/* Said again, it is as new as what is new, for who leaves out what has become old. */
+		channel_advert_soon(ch, now + KECHO_REFRESH_MS * 1000000ull);
 	}
 	kecho_attrs_put(attrs);
 out:

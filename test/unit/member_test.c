@@ -480,6 +480,12 @@ static void settings_and_attrs(void **state)
 	set_attrs(1, 0, "load=\n");
 	check_agreed(SIM_S);
 	check(!member(0, 0, id(1))->plain && !kecho_attrs_find(member(2, 0, id(1))->attrs, "load", &a));
+	/* Said again, it is heard again, though nothing has changed. */
+	set_attrs(1, 0, "load=4\n");
+	sim_run(5 * SIM_S);
+	set_attrs(1, 0, "load=4\n");
+	sim_run(1100 * SIM_MS);
+	check(sim.now - member(2, 0, id(1))->heard_at < SIM_S);
 	/* A later one wins over both, and one that joins gets it. */
 	set_attrs(2, 0, "kecho.queue=77\n");
 	leave(0, 0);

@@ -191,7 +191,7 @@ static const struct kecho_node_ops node_ops = {
 	.joined = op_joined,
 	.listed = op_listed,
 	.clock = op_clock,
-	.realtime = op_clock,
+	.realtime = sim_realtime,
 	.filter_get = op_filter_get,
 	.filter_put = op_filter_put,
 };

@@ -70,6 +70,7 @@
 #define KECHO_HELLO_MS		5000	/* a connection that has not finished its handshake is closed */
 #define KECHO_ACK_MS		20	/* an acknowledgement waits so long for a record to travel with */
 #define KECHO_ADVERT_MS		20	/* a change of attributes likewise for an event */
+#define KECHO_REFRESH_MS	1000	/* so often what has not changed is said again, if it is written again */
 #define KECHO_BACKOFF_MIN_MS	100
 #define KECHO_BACKOFF_MAX_MS	5000
 #define KECHO_REDIAL_MS		600000	/* how long a lost peer is called, so that a split heals */
