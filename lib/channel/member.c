@@ -511,8 +511,9 @@ static void member_set_advert(struct kecho_member *m, struct advert *a, u64 now)
 	bool same;
 
 	spin_lock_bh(&ch->lock);
+	same = m->heard_at && m->role == a->role && m->plain == a->plain && !m->ndescribed && !a->ndescribed &&
+	       kecho_attrs_equal(m->attrs, a->attrs);
 	m->heard_at = now;
-	same = m->role == a->role && m->plain == a->plain && !m->ndescribed && !a->ndescribed && kecho_attrs_equal(m->attrs, a->attrs);
 	m->role = a->role;
 	m->plain = a->plain;
 	m->ndescribed = a->ndescribed;
