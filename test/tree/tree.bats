@@ -12,7 +12,7 @@ load setup
 @test "the root shows .node and the channels" {
 	ls -A "$KECHO_DIR" | grep -qx .node
 	ls -A "$KECHO_DIR" | grep -qx "$CH"
-	[[ $(ls -A "$KECHO_DIR/.node" | sort | xargs) == 'channels config peers stats' ]]
+	[[ $(ls -A "$KECHO_DIR/.node" | sort | xargs) == 'channels config events peers stats' ]]
 	ls -laR "$KECHO_DIR" >/dev/null
 	find "$KECHO_DIR" -name members | grep -q "$CH/members"
 	df "$KECHO_DIR" >/dev/null
