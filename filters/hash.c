@@ -45,7 +45,6 @@ static int setup(struct kecho_filter *f, const void *args, size_t len, void **co
 	return keyed ? 0 : kecho_filter_refuse(f, "by which key? key=ATTRIBUTE or key=payload");
 }
 
-/* The last step of splitmix64. */
 static __u64 digest(const __u8 *p, size_t len)
 {
 	__u64 h = len, word;

@@ -188,7 +188,6 @@ static bool number_of(struct kecho_filter *f, const struct kecho_pass *p, const 
 	return a->type != KECHO_ATTR_STRING && !(cfg->maxage_ns && since && (__s64)(p->now_ns - since) > cfg->maxage_ns);
 }
 
-/* The last step of splitmix64. */
 static __u64 *picked(struct state *s, const struct kecho_candidate *c)
 {
 	return &s->picked[kecho_mix(c->node + kecho_mix(c->sink)) & (TURNS - 1)];

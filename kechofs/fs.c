@@ -82,7 +82,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	f->flags = fi->flags;
 	INIT_LIST_HEAD(&f->reads);
 	INIT_LIST_HEAD(&f->noted);
-	if (!kind_writable(d, f->kind) && (fi->flags & O_ACCMODE) != O_RDONLY)
+	if (!kecho_kind_writable(d->number, f->kind) && (fi->flags & O_ACCMODE) != O_RDONLY)
 		err = -EACCES;
 	else if (file_is_events(f))
 		err = events_open(f, fuse_req_ctx(req));
@@ -273,7 +273,7 @@ static void on_joined(struct kecho_channel *ch)
 	dir_note(node_fs(ch->node), d);
 }
 
-static void dir_changed(struct fs *fs, struct dir *d, enum kind kind)
+static void dir_changed(struct fs *fs, struct dir *d, enum kecho_kind kind)
 {
 	d->own[kind].mtime = home_realtime();
 	/* At once: a read that comes before settle() shows the change already. */
@@ -286,7 +286,7 @@ static void dir_changed(struct fs *fs, struct dir *d, enum kind kind)
 
 static void on_changed(struct kecho_channel *ch, enum kecho_file file, const struct kecho_msg *event)
 {
-	static const enum kind kinds[] = {
+	static const enum kecho_kind kinds[] = {
 		[KECHO_FILE_EVENTS] = KIND_EVENTS, [KECHO_FILE_ATTRS] = KIND_ATTRS,
 		[KECHO_FILE_FILTER] = KIND_FILTER, [KECHO_FILE_MEMBERS] = KIND_MEMBERS,
 	};
@@ -346,7 +346,7 @@ static void settle_dir(struct fs *fs, struct dir *d)
 	u32 changed = d->changed;
 	bool room = d->room;
 	struct file *f;
-	enum kind k;
+	enum kecho_kind k;
 
 	d->changed = 0;
 	d->room = false;

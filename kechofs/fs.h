@@ -15,24 +15,8 @@
 #include <linux/string.h>
 #include "../lib/attr/text.h"
 #include "../lib/channel/stream.h"
+#include "../lib/channel/tree.h"
 #include "home.h"
-
-enum kind {
-	KIND_DIR = 1,
-	KIND_EVENTS,
-	KIND_ATTRS,
-	KIND_FILTER,
-	KIND_MEMBERS,
-	KIND_CONFIG,
-	KIND_PEERS,
-	KIND_CHANNELS,
-	KIND_STATS,
-	KIND_END,
-};
-
-#define DIR_ROOT 0
-#define DIR_NODE 1	/* .node */
-#define INO(dir, kind) ((fuse_ino_t)(dir) << 4 | (kind))
 
 struct owner {
 	uid_t uid;
@@ -86,7 +70,7 @@ struct dir {
 struct file {
 	struct list_head node, noted;
 	struct dir *dir;
-	enum kind kind;
+	enum kecho_kind kind;
 	int flags;
 	struct kecho_reader *reader;
 	struct kecho_writer *writer;
@@ -168,8 +152,7 @@ void tree_exit(struct fs *fs);
 struct dir *dir_find(struct fs *fs, u64 number);
 /** ino_dir() - the directory that an inode is or is in; NULL if it is gone. */
 struct dir *ino_dir(struct fs *fs, fuse_ino_t ino);
-bool kind_writable(const struct dir *d, enum kind kind);
-struct owner *dir_owner(struct dir *d, enum kind kind);
+struct owner *dir_owner(struct dir *d, enum kecho_kind kind);
 void tree_mkdir_done(struct fs *fs, struct dir *d);
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
@@ -214,7 +197,7 @@ void text_close(struct file *f);
 /* notify.c */
 int notify_start(struct fs *fs);
 /** notify_modified() - have inotify see that this file was modified. */
-void notify_modified(struct fs *fs, struct dir *d, enum kind kind);
+void notify_modified(struct fs *fs, struct dir *d, enum kecho_kind kind);
 /** notify_withdraw() - a writer is to be parked on its events. False: it cannot be, the notifier is waiting for that inode */
 bool notify_withdraw(struct dir *d);
 void notify_stop(void);

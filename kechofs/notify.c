@@ -26,7 +26,7 @@
 struct notice {
 	struct list_head node;
 	u64 number;
-	enum kind kind;
+	enum kecho_kind kind;
 	char path[];
 };
 
@@ -97,10 +97,8 @@ int notify_start(struct fs *fs)
 	return 0;
 }
 
-void notify_modified(struct fs *fs, struct dir *d, enum kind kind)
+void notify_modified(struct fs *fs, struct dir *d, enum kecho_kind kind)
 {
-	static const char * const names[] = { [KIND_EVENTS] = "events", [KIND_ATTRS] = "attrs",
-					      [KIND_FILTER] = "filter", [KIND_MEMBERS] = "members" };
 	bool type = dir_is_type(d);
 	struct notice *n;
 	char *path;
@@ -114,7 +112,8 @@ void notify_modified(struct fs *fs, struct dir *d, enum kind kind)
 			goto out;
 	if (count >= KECHO_CHANNELS_MAX)
 		goto out;
-	len = asprintf(&path, "%s/%s%s%s/%s", fs->mountpoint, type ? d->parent->name : "", type ? "/" : "", d->name, names[kind]);
+	len = asprintf(&path, "%s/%s%s%s/%s", fs->mountpoint, type ? d->parent->name : "", type ? "/" : "", d->name,
+		       kecho_kind_name(kind));
 	if (len < 0)
 		goto out;
 	n = malloc(sizeof(*n) + len + 1);

@@ -11,23 +11,9 @@
 #define ENTRY_TIMEOUT 3600.0
 #define ATTR_TIMEOUT 0.0
 
-static const char * const kind_names[KIND_END] = {
-	[KIND_EVENTS] = "events", [KIND_ATTRS] = "attrs", [KIND_FILTER] = "filter", [KIND_MEMBERS] = "members",
-	[KIND_CONFIG] = "config", [KIND_PEERS] = "peers", [KIND_CHANNELS] = "channels", [KIND_STATS] = "stats",
-};
-
-static bool dir_has(const struct dir *d, enum kind kind)
+static bool dir_has(const struct dir *d, enum kecho_kind kind)
 {
-	if (d->number == DIR_ROOT || kind == KIND_DIR)
-		return false;
-	if (d->number == DIR_NODE)
-		return kind == KIND_EVENTS || kind >= KIND_CONFIG;
-	return kind <= (dir_is_type(d) ? KIND_EVENTS : KIND_MEMBERS);
-}
-
-bool kind_writable(const struct dir *d, enum kind kind)
-{
-	return d->number == DIR_NODE ? kind == KIND_CONFIG : kind != KIND_MEMBERS;
+	return kecho_dir_has(d->number, dir_is_type(d), kind);
 }
 
 struct dir *dir_find(struct fs *fs, u64 number)
@@ -55,7 +41,7 @@ static struct dir *dir_by_name(struct fs *fs, struct dir *parent, const char *na
 	return NULL;
 }
 
-struct owner *dir_owner(struct dir *d, enum kind kind)
+struct owner *dir_owner(struct dir *d, enum kecho_kind kind)
 {
 	return kind <= KIND_MEMBERS ? &d->own[kind] : NULL;
 }
@@ -68,7 +54,7 @@ static mode_t dir_mode(mode_t mode)
 static struct dir *dir_new(struct fs *fs, u64 number, const char *name, struct dir *parent, uid_t uid, gid_t gid)
 {
 	struct dir *d = calloc(1, sizeof(*d));
-	enum kind k;
+	enum kecho_kind k;
 
 	if (!d)
 		return NULL;
@@ -102,6 +88,12 @@ static void dir_free(struct dir *d)
 	free(d);
 }
 
+/* Files of .node: config may be written by root, the rest only read. */
+static struct owner node_owner(struct fs *fs, enum kecho_kind kind)
+{
+	return (struct owner){ fs->uid, fs->gid, kind == KIND_CONFIG ? 0644 : 0444, home_realtime() };
+}
+
 void tree_init(struct fs *fs)
 {
 	struct dir *root, *node;
@@ -114,7 +106,7 @@ void tree_init(struct fs *fs)
 	if (!root || !node)
 		fail("out of memory\n");
 	node->own[KIND_DIR].mode = 0755;
-	node->own[KIND_EVENTS] = (struct owner){ fs->uid, fs->gid, 0444, home_realtime() };
+	node->own[KIND_EVENTS] = node_owner(fs, KIND_EVENTS);
 	node->channel = kecho_node_news(&fs->home.node, node);
 	if (!node->channel)
 		fail("out of memory\n");
@@ -137,13 +129,7 @@ void tree_exit(struct fs *fs)
 	}
 }
 
-/* Files of .node: config may be written by root, the rest only read. */
-static struct owner node_owner(struct fs *fs, enum kind kind)
-{
-	return (struct owner){ fs->uid, fs->gid, kind == KIND_CONFIG ? 0644 : 0444, home_realtime() };
-}
-
-static void fill_stat(struct fs *fs, struct dir *d, enum kind kind, struct stat *st)
+static void fill_stat(struct fs *fs, struct dir *d, enum kecho_kind kind, struct stat *st)
 {
 	struct owner node, *o = dir_owner(d, kind);
 
@@ -163,7 +149,7 @@ static void fill_stat(struct fs *fs, struct dir *d, enum kind kind, struct stat 
 	st->st_ctim = st->st_atim = st->st_mtim;
 }
 
-static void reply_entry(struct fs *fs, fuse_req_t req, struct dir *d, enum kind kind)
+static void reply_entry(struct fs *fs, fuse_req_t req, struct dir *d, enum kecho_kind kind)
 {
 	struct fuse_entry_param e = { .ino = INO(d->number, kind), .generation = 1,
 				      .attr_timeout = ATTR_TIMEOUT, .entry_timeout = ENTRY_TIMEOUT };
@@ -176,14 +162,14 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct fs *fs = req_fs(req);
 	struct dir *d = ino_dir(fs, parent), *sub;
-	enum kind k;
+	enum kecho_kind k;
 
 	if (!d) {
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
 	for (k = KIND_EVENTS; k < KIND_END; k++) {
-		if (dir_has(d, k) && !strcmp(name, kind_names[k])) {
+		if (dir_has(d, k) && !strcmp(name, kecho_kind_name(k))) {
 			reply_entry(fs, req, d, k);
 			return;
 		}
@@ -250,7 +236,7 @@ struct listing {
 };
 
 /* @at: the entry's place, the same for as long as it exists, so that those that come and go meanwhile hide no other. */
-static void list_one(struct listing *l, const char *name, struct dir *d, enum kind kind, off_t at)
+static void list_one(struct listing *l, const char *name, struct dir *d, enum kecho_kind kind, off_t at)
 {
 	struct stat st;
 	size_t n;
@@ -270,7 +256,7 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 	struct fs *fs = req_fs(req);
 	struct dir *d = ino_dir(fs, ino), *sub;
 	struct listing l = { .req = req, .fs = fs, .size = size, .off = off };
-	enum kind k;
+	enum kecho_kind k;
 
 	(void)fi;
 	l.buf = d ? malloc(size) : NULL;
@@ -282,7 +268,7 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 	list_one(&l, "..", d->parent ? d->parent : d, KIND_DIR, 2);
 	for (k = KIND_EVENTS; k < KIND_END; k++)
 		if (dir_has(d, k))
-			list_one(&l, kind_names[k], d, k, k + 1);
+			list_one(&l, kecho_kind_name(k), d, k, k + 1);
 	list_for_each_entry(sub, &fs->channels, node)
 		if (sub->parent == d)
 			list_one(&l, sub->name, sub, KIND_DIR, KIND_END + 1 + sub->number);

@@ -53,7 +53,7 @@ static void dir_notify_work(struct work_struct *work)
 	dir_put(d);
 }
 
-static void dir_notify(struct kechofs_dir *d, enum kechofs_kind kind)
+static void dir_notify(struct kechofs_dir *d, enum kecho_kind kind)
 {
 	unsigned long now = jiffies, rested = READ_ONCE(d->rested);
 
@@ -87,12 +87,12 @@ static void events_changed(struct kechofs_dir *d)
 
 static void on_changed(struct kecho_channel_user *u, enum kecho_file file, const struct kecho_msg *event)
 {
-	static const enum kechofs_kind kinds[] = {
+	static const enum kecho_kind kinds[] = {
 		[KECHO_FILE_EVENTS] = KIND_EVENTS, [KECHO_FILE_ATTRS] = KIND_ATTRS,
 		[KECHO_FILE_FILTER] = KIND_FILTER, [KECHO_FILE_MEMBERS] = KIND_MEMBERS,
 	};
 	struct kechofs_dir *d = user_dir(u), *type;
-	enum kechofs_kind kind = kinds[file];
+	enum kecho_kind kind = kinds[file];
 
 	if (kind == KIND_EVENTS) {
 		events_changed(d);

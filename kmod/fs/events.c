@@ -313,7 +313,7 @@ static int events_open(struct inode *inode, struct file *file)
 	struct events_file *f;
 	int err;
 
-	if (file->f_mode & FMODE_WRITE && !kind_writable(d, KIND_EVENTS))
+	if (file->f_mode & FMODE_WRITE && !kecho_kind_writable(d->number, KIND_EVENTS))
 		return -EACCES;
 	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
 	if (!f)

@@ -16,27 +16,11 @@
 #include <linux/workqueue.h>
 #include "../../lib/attr/text.h"
 #include "../../lib/channel/stream.h"
+#include "../../lib/channel/tree.h"
 #include "../compat.h"
 #include "../kecho/home.h"
 
-enum kechofs_kind {
-	KIND_DIR = 1,
-	KIND_EVENTS,
-	KIND_ATTRS,
-	KIND_FILTER,
-	KIND_MEMBERS,
-	KIND_CONFIG,
-	KIND_PEERS,
-	KIND_CHANNELS,
-	KIND_STATS,
-	KIND_END,
-};
-
-#define DIR_ROOT 0
-#define DIR_NODE 1	/* .node */
-#define INO(dir, kind) ((unsigned long)(dir) << 4 | (kind))
-
-static inline enum kechofs_kind inode_kind(const struct inode *inode)
+static inline enum kecho_kind inode_kind(const struct inode *inode)
 {
 	return inode->i_ino & 15;
 }
@@ -141,7 +125,6 @@ void kechofs_stop(struct kechofs *fs);
 /** kechofs_service_open(), kechofs_service_close() - see &struct kecho_tree_ops */
 struct kecho_channel *kechofs_service_open(struct kecho_home *h, const char *name, bool create);
 void kechofs_service_close(struct kecho_channel *ch);
-bool kind_writable(const struct kechofs_dir *d, enum kechofs_kind kind);
 /** kechofs_open() - counts an open file and takes a reference; -ENOENT after rmdir */
 int kechofs_open(struct kechofs_dir *d);
 void kechofs_close(struct kechofs_dir *d);

@@ -16,7 +16,7 @@
  */
 struct text_file {
 	struct kechofs_dir *dir;
-	enum kechofs_kind kind;
+	enum kecho_kind kind;
 	struct mutex lock;
 	struct kecho_text text;
 	int seen;
@@ -232,12 +232,12 @@ static ssize_t text_write_iter(struct kiocb *iocb, struct iov_iter *from)
 static int text_open(struct inode *inode, struct file *file)
 {
 	struct kechofs_dir *d = inode->i_private;
-	enum kechofs_kind kind = inode_kind(inode);
+	enum kecho_kind kind = inode_kind(inode);
 	struct text_file *f;
 	int err;
 
 	/* Not even by root. */
-	if (file->f_mode & FMODE_WRITE && !kind_writable(d, kind))
+	if (file->f_mode & FMODE_WRITE && !kecho_kind_writable(d->number, kind))
 		return -EACCES;
 	f = kzalloc(sizeof(*f), GFP_KERNEL_ACCOUNT);
 	if (!f)

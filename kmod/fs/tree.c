@@ -4,11 +4,6 @@
 #include <linux/slab.h>
 #include "fs.h"
 
-static const char * const kind_names[KIND_END] = {
-	[KIND_EVENTS] = "events", [KIND_ATTRS] = "attrs", [KIND_FILTER] = "filter", [KIND_MEMBERS] = "members",
-	[KIND_CONFIG] = "config", [KIND_PEERS] = "peers", [KIND_CHANNELS] = "channels", [KIND_STATS] = "stats",
-};
-
 static const struct inode_operations root_iops, node_iops, channel_iops, type_iops, file_iops;
 
 static struct kechofs_dir *inode_dir(const struct inode *inode)
@@ -16,18 +11,9 @@ static struct kechofs_dir *inode_dir(const struct inode *inode)
 	return inode->i_private;
 }
 
-static bool dir_has(const struct kechofs_dir *d, enum kechofs_kind kind)
+static bool dir_has(const struct kechofs_dir *d, enum kecho_kind kind)
 {
-	if (d->number == DIR_ROOT || kind == KIND_DIR)
-		return false;
-	if (d->number == DIR_NODE)
-		return kind == KIND_EVENTS || kind >= KIND_CONFIG;
-	return kind <= (dir_is_type(d) ? KIND_EVENTS : KIND_MEMBERS);
-}
-
-bool kind_writable(const struct kechofs_dir *d, enum kechofs_kind kind)
-{
-	return d->number == DIR_NODE ? kind == KIND_CONFIG : kind != KIND_MEMBERS;
+	return kecho_dir_has(d->number, dir_is_type(d), kind);
 }
 
 /* --- open files --- */
@@ -68,7 +54,7 @@ static int tree_getattr(struct compat_idmap *idmap, const struct path *path, str
 {
 	struct inode *inode = d_inode(path->dentry);
 	struct kechofs_dir *d = inode_dir(inode);
-	enum kechofs_kind kind = inode_kind(inode);
+	enum kecho_kind kind = inode_kind(inode);
 
 	compat_fillattr(idmap, request_mask, inode, stat);
 	stat->mtime = ns_to_timespec64(kind <= KIND_MEMBERS ? atomic64_read(&d->mtime[kind]) : home_realtime());
@@ -80,7 +66,7 @@ static int tree_setattr(struct compat_idmap *idmap, struct dentry *dentry, struc
 {
 	struct inode *inode = d_inode(dentry);
 	struct kechofs_dir *d = inode_dir(inode);
-	enum kechofs_kind kind = inode_kind(inode);
+	enum kecho_kind kind = inode_kind(inode);
 	int err;
 
 	if (attr->ia_valid & ATTR_OPEN)
@@ -98,7 +84,7 @@ static int tree_setattr(struct compat_idmap *idmap, struct dentry *dentry, struc
 	return 0;
 }
 
-static struct inode *tree_inode(struct kechofs_dir *d, enum kechofs_kind kind, kuid_t uid, kgid_t gid, umode_t mode)
+static struct inode *tree_inode(struct kechofs_dir *d, enum kecho_kind kind, kuid_t uid, kgid_t gid, umode_t mode)
 {
 	struct inode *inode = new_inode(d->fs->sb);
 
@@ -123,7 +109,7 @@ static struct inode *tree_inode(struct kechofs_dir *d, enum kechofs_kind kind, k
 	return inode;
 }
 
-static struct inode *file_inode_new(struct kechofs_dir *d, enum kechofs_kind kind, kuid_t uid, kgid_t gid)
+static struct inode *file_inode_new(struct kechofs_dir *d, enum kecho_kind kind, kuid_t uid, kgid_t gid)
 {
 	struct kechofs *fs = d->fs;
 
@@ -177,7 +163,7 @@ static int making_begin(struct making *m, struct kechofs_dir *d, struct dentry *
 		if (!dir_has(d, k))
 			continue;
 		m->inodes[k] = file_inode_new(d, k, uid, gid);
-		m->dentries[k] = d_alloc_name(dentry, kind_names[k]);
+		m->dentries[k] = d_alloc_name(dentry, kecho_kind_name(k));
 		if (!m->inodes[k] || !m->dentries[k]) {
 			making_undo(m);
 			return -ENOMEM;

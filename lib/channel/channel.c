@@ -456,9 +456,7 @@ int kecho_channel_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 t
 		spin_unlock_bh(&ch->lock);
 		return gone ? -ENODEV : -EAGAIN;
 	}
-	ev->origin = cpu_to_le64(node->cm.id);
-	ev->seq = cpu_to_le64(++ch->seq);
-	ev->time_ns = cpu_to_le64(time_ns);
+	channel_stamp(ch, msg, time_ns);
 	how.max = ch->settings.queue;
 	how.policy = ch->settings.overflow;
 	if (ch->nout)

@@ -46,6 +46,13 @@ __printf(2, 3) void node_tell(struct kecho_node *node, const char *fmt, ...);
 /* channel.c */
 /* Not in the node's table yet. */
 struct kecho_channel *channel_new(struct kecho_node *node, const char *name, void *home, u64 rank);
+/* Who published it, when, and as which of its events. channel->lock held. */
+static inline void channel_stamp(struct kecho_channel *ch, struct kecho_msg *msg, u64 time_ns)
+{
+	kecho_event(msg)->origin = cpu_to_le64(ch->node->cm.id);
+	kecho_event(msg)->seq = cpu_to_le64(++ch->seq);
+	kecho_event(msg)->time_ns = cpu_to_le64(time_ns);
+}
 struct kecho_channel *channel_find(struct kecho_node *node, const char *name);
 /* Delivers to local sinks: */
 /* To @nsinks of them, or if 0 to all. channel->lock held. Returns how many. */

@@ -23,7 +23,6 @@ struct kecho_channel *kecho_node_news(struct kecho_node *node, void *home)
 {
 	/* Taken where another channel's lock is held. */
 	static struct lock_class_key key;
-
 	struct kecho_channel *ch = channel_new(node, ".node", home, 0);
 
 	if (!ch)
@@ -55,10 +54,8 @@ void node_tell(struct kecho_node *node, const char *fmt, ...)
 		return;
 	}
 	memcpy(kecho_event_payload(msg), line, len);
-	kecho_event(msg)->origin = cpu_to_le64(node->cm.id);
-	kecho_event(msg)->time_ns = cpu_to_le64(node->ops->realtime());
 	spin_lock_bh(&ch->lock);
-	kecho_event(msg)->seq = cpu_to_le64(++ch->seq);
+	channel_stamp(ch, msg, node->ops->realtime());
 	channel_deliver(ch, msg, NULL, 0);
 	spin_unlock_bh(&ch->lock);
 	kecho_msg_put(msg);

@@ -87,7 +87,7 @@ static inline bool kecho_attr_is(const struct kecho_attr *attr, const char *name
 	return attr->name_len == strlen(name) && !memcmp(attr->name, name, attr->name_len);
 }
 
-/** kecho_mix() - spreads the bits of a number over a hash: the last step of MurmurHash3, with the constants of splitmix64 */
+/** kecho_mix() - spreads the bits of a number over a hash: the last step of splitmix64 */
 static inline __u64 kecho_mix(__u64 x)
 {
 	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
