@@ -40,7 +40,7 @@ FILTERS := $(patsubst filters/%.c,$(BUILD)/filters/%.so,$(FILTERS_SRC))
 BPF := $(if $(shell command -v clang),$(patsubst filters/%.c,$(BUILD)/filters/%.o,$(wildcard filters/*.bpf.c)))
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 
-.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-debug check-debug-kernel check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
+.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-asan check-debug check-debug-kernel check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -150,7 +150,7 @@ check-san: deps
 	@scripts/check san fuzz
 
 # The tree and cluster suites with the programs under ASan and UBSan.
-check-debug: deps
+check-asan: deps
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' CFLAGS='-O1 -g' all
 	@BUILD=$(BUILD)/asan scripts/check tree cluster
 
@@ -158,6 +158,9 @@ check-debug: deps
 check-debug-kernel: deps
 	@$(MAKE) --no-print-directory -j2 all
 	@scripts/check debug
+
+check-debug: check-asan
+	@$(MAKE) --no-print-directory check-debug-kernel
 
 # The modules that have been built for KVER are installed, too; for other kernels DKMS builds them from the source.
 install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
@@ -210,9 +213,10 @@ help:
 	@echo 'make check          install what is missing and run every test'
 	@echo 'make check-unit     unit tests          make check-san      the same under sanitizers, and the fuzzers'
 	@echo 'make check-tree     the mounted tree    make check-cluster  several hosts in network namespaces'
-	@echo 'make check-debug    tree and cluster tests with the programs under ASan and UBSan'
-	@echo 'make kmod           the kernel modules, for this kernel or KVER=release, into $(BUILD)/kmod'
+	@echo 'make check-debug    both of these:'
+	@echo 'make check-asan          tree and cluster tests with the programs under ASan and UBSan'
 	@echo 'make check-debug-kernel  the tree, cluster and unit tests and those of the modules on a kernel with KASAN and lockdep'
+	@echo 'make kmod           the kernel modules, for this kernel or KVER=release, into $(BUILD)/kmod'
 	@echo 'make check-sparse   the modules'"'"' sources by sparse, byte orders too'
 	@echo 'make check-selftest the unit tests inside Debian'"'"'s kernels 6.1 and 6.12'
 	@echo 'make check-vm       the tree and cluster suites on the modules, in guests with Debian'"'"'s kernels 6.1 and 6.12'
