@@ -182,6 +182,7 @@ static struct kecho_link *link_alloc(struct kecho_cm *cm)
 		return NULL;
 	refcount_set(&link->ref, 1);
 	link->cm = cm;
+	mutex_init(&link->rx_lock);
 	spin_lock_init(&link->lock);
 	INIT_LIST_HEAD(&link->out);
 	INIT_LIST_HEAD(&link->ctl);
@@ -768,11 +769,14 @@ int kecho_cm_rx(struct kecho_conn *conn, const struct kecho_rec *rec, struct kec
 		ret = -EPROTO;
 		kecho_msg_put(msg);
 	} else {
-		ret = rec->type == KECHO_BYE ? -ECONNRESET : link_rx(conn->link, conn, rec, msg, now);
+		link = conn->link;
+		mutex_lock(&link->rx_lock);
+		ret = rec->type == KECHO_BYE ? -ECONNRESET : link_rx(link, conn, rec, msg, now);
 		if (ret > 0)
-			ret = cm->user->record(conn->link, rec->type, msg, now);
+			ret = cm->user->record(link, rec->type, msg, now);
 		else
 			kecho_msg_put(msg);
+		mutex_unlock(&link->rx_lock);
 	}
 	if (!ret)
 		return 0;

@@ -29,8 +29,10 @@
  * No I/O and no clock in here: a home passes in bytes and times, and is told by &struct kecho_cm_ops what to do.
  *
  * Locking. kecho_cm.lock (a mutex) covers the set of links, handshakes, states and timers. kecho_link.lock (a spinlock)
- * covers what records pass through: numbers, queues, flows, and @conn. Order: cm.lock, link.lock. Upcalls up() and down() come
- * with cm.lock held, record() with none. A home serialises kecho_cm_rx() of one connection, and kecho_cm_tx_fill()/_done() of one.
+ * covers what records pass through: numbers, queues, flows, and @conn. kecho_link.rx_lock (a mutex) is held while a record is taken:
+ * one that came by a connection which has broken goes before those of the next. Order: rx_lock, cm.lock, link.lock. Upcalls up() and
+ * down() come with cm.lock held, record() with rx_lock. A home serialises kecho_cm_rx() of one connection, and kecho_cm_tx_fill() and
+ * kecho_cm_tx_done() of one.
  */
 #ifndef KECHO_LINK_H
 #define KECHO_LINK_H
@@ -155,6 +157,7 @@ struct kecho_link {
 	u64 lost_at, redial_at, redial_until;
 	u32 tries;
 
+	struct mutex rx_lock;
 	spinlock_t lock;
 	struct kecho_conn *conn;
 	struct list_head out, ctl, ready, trash;

@@ -938,11 +938,74 @@ static void fail_sweep(void **state)
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+/* --- two connections at once --- */
+
+/* The first record of the old connection is still being taken when the next one comes by a new connection. */
+static bool first_begun, second_taken;
+
+static int slow_first(int i, int j, u8 type, struct kecho_msg *msg)
+{
+	struct timespec begun, now;
+
+	if (msg->data[0] == 2) {
+		__atomic_store_n(&second_taken, true, __ATOMIC_RELEASE);
+		return 0;
+	}
+	__atomic_store_n(&first_begun, true, __ATOMIC_RELEASE);
+	clock_gettime(CLOCK_REALTIME, &begun);
+	do {
+		sched_yield();
+		clock_gettime(CLOCK_REALTIME, &now);
+	} while (now.tv_sec - begun.tv_sec < 2 && !__atomic_load_n(&second_taken, __ATOMIC_ACQUIRE));
+	return 0;
+}
+
+static void *take_first(void *arg)
+{
+	struct kecho_conn *conn = arg;
+	struct kecho_rec rec = { .type = KECHO_LEAVE, .len = cpu_to_le32(4), .seq = cpu_to_le64(conn->link->rx_seq + 1) };
+
+	kecho_cm_rx(conn, &rec, number(1, 4), 0);
+	return NULL;
+}
+
+static void old_and_new_connection(void **state)
+{
+	struct kecho_rec rec = { .type = KECHO_LEAVE, .len = cpu_to_le32(4) };
+	struct kecho_conn *old, new = { 0 };
+	struct kecho_link *link;
+	pthread_t thread;
+
+	pair();
+	link = sim_link(0, 1);
+	old = link->conn;
+	new.cm = link->cm;
+	new.link = link;
+	new.up = true;
+	rec.seq = cpu_to_le64(link->rx_seq + 2);
+	first_begun = second_taken = false;
+	on_record = slow_first;
+	pthread_create(&thread, NULL, take_first, old);
+	while (!__atomic_load_n(&first_begun, __ATOMIC_ACQUIRE))
+		sched_yield();
+	spin_lock_bh(&link->lock);
+	link->conn = &new;
+	spin_unlock_bh(&link->lock);
+	assert_int_equal(kecho_cm_rx(&new, &rec, number(2, 4), 0), 0);
+	pthread_join(thread, NULL);
+	spin_lock_bh(&link->lock);
+	link->conn = old;
+	spin_unlock_bh(&link->lock);
+	assert_int_equal(peers[0][1].n, 2);
+	assert_int_equal(peers[0][1].got[0], 1);
+	assert_int_equal(peers[0][1].got[1], 2);
+}
+
 static const struct CMUnitTest tests[] = {
 	T(wire_fields), T(wire_names), T(rx_check_limits),
 	T(hello_truncated), T(hello_wrong), T(bad_records), T(refused_and_repeated), T(too_many_strangers),
 	T(self_call), T(simultaneous), T(two_names), T(half_open), T(silence), T(bye), T(restart), T(backoff),
-	T(heartbeat), T(flow_policies), T(flow_drain), T(history), T(control_overflow), T(fail_sweep),
+	T(heartbeat), T(flow_policies), T(flow_drain), T(history), T(control_overflow), T(fail_sweep), T(old_and_new_connection),
 	T(resume_at_every_byte),
 	T(resume_over_and_over),
 };
