@@ -15,10 +15,11 @@ COREFLAGS := $(KFLAGS) -Ilib/compat -Ilib/include -Ilib/include/uapi
 FUSEFLAGS := $(shell pkg-config --cflags fuse3 2>/dev/null)
 LIBS := -lpthread
 
-CORE := $(wildcard lib/compat/*.c lib/attr/*.c lib/cm/*.c lib/group/*.c lib/channel/*.c)
+CORE := $(wildcard lib/compat/*.c lib/attr/*.c lib/cm/*.c lib/group/*.c lib/channel/*.c lib/ecalls/*.c)
 HOME_SRC := kechofs/home.c kechofs/tcp.c kechofs/log.c kechofs/daemon.c
 FS_SRC := $(filter-out $(HOME_SRC),$(wildcard kechofs/*.c))
 CLI_SRC := $(wildcard tools/kecho/*.c)
+CLIENT_SRC := $(wildcard lib/client/*.c lib/attr/*.c lib/compat/*.c) lib/ecalls/ring.c
 UNIT := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/*_test.c))
 UNIT_LIB := $(filter-out %_test.c,$(wildcard test/unit/*.c))
 FUZZ := $(patsubst test/fuzz/%.c,$(BUILD)/test/fuzz/%,$(wildcard test/fuzz/*_fuzz.c))
@@ -27,7 +28,10 @@ FUZZ := $(patsubst test/fuzz/%.c,$(BUILD)/test/fuzz/%,$(wildcard test/fuzz/*_fuz
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
 
+# The core and what is written against it; for libkecho; ordinary programs.
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+pic = $(patsubst %.c,$(BUILD)/obj/pic/%.o,$(1))
+program = $(patsubst %.c,$(BUILD)/obj/program/%.o,$(1))
 
 UNITS := $(wildcard packaging/systemd/*.service)
 VERSION := $(shell sed -n 's/^\#define KECHO_VERSION "\(.*\)"/\1/p' lib/include/kecho/version.h)
@@ -39,12 +43,14 @@ FILTERS := $(patsubst filters/%.c,$(BUILD)/filters/%.so,$(FILTERS_SRC))
 # Examples, of which nothing else depends: only where their compiler is.
 BPF := $(if $(shell command -v clang),$(patsubst filters/%.c,$(BUILD)/filters/%.o,$(wildcard filters/*.bpf.c)))
 PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
+LIBRARY := $(addprefix $(BUILD)/lib/,libkecho.so.$(VERSION) libkecho.so.0 libkecho.so libkecho.a kecho.pc)
+EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 
 .PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-asan check-debug check-debug-kernel check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(PROGRAMS) $(FILTERS) $(BPF)
+all: $(PROGRAMS) $(LIBRARY) $(FILTERS) $(BPF) $(EXAMPLES) $(BUILD)/test/tree/client
 
 $(BUILD)/bin/kechofsd: $(call obj,$(CORE) $(HOME_SRC) $(FS_SRC))
 	@mkdir -p $(@D)
@@ -67,10 +73,36 @@ $(BUILD)/bin/kecho-groupd: $(call obj,$(CORE) $(HOME_SRC) tools/kecho-groupd.c)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/bin/kecho: $(call obj,$(CLI_SRC))
+$(BUILD)/bin/kecho: $(call program,$(CLI_SRC)) $(BUILD)/lib/libkecho.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -ljansson
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -ljansson $(LIBS)
+
+# Of either form only what the map names can be seen.
+$(BUILD)/lib/libkecho.so.$(VERSION): lib/client/libkecho.map $(call pic,$(CLIENT_SRC))
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared $(SAN) $(LDFLAGS) -Wl,-soname,libkecho.so.0 -Wl,--version-script=$< -o $@ $(filter %.o,$^) $(LIBS)
+
+$(BUILD)/lib/libkecho.so.0 $(BUILD)/lib/libkecho.so: $(BUILD)/lib/libkecho.so.$(VERSION)
+	$(Q)ln -sf $(<F) $@
+
+$(BUILD)/lib/libkecho.a: lib/client/libkecho.map $(call pic,$(CLIENT_SRC))
+	@mkdir -p $(@D)
+	$(call say,AR,$@)
+	$(Q)$(CC) -nostdlib -r -o $(@:.a=.o) $(filter %.o,$^)
+	$(Q)objcopy $$(sed -n 's/^\t\(.*\);$$/--keep-global-symbol=\1/p' $<) $(@:.a=.o)
+	$(Q)rm -f $@ && ar rcs $@ $(@:.a=.o)
+
+$(BUILD)/lib/kecho.pc: lib/client/kecho.pc.in lib/include/kecho/version.h
+	@mkdir -p $(@D)
+	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@SAN@|$(SAN)|' $< >$@
+
+$(BUILD)/examples/echod: $(call program,lib/services/echo.c)
+$(EXAMPLES) $(BUILD)/test/tree/client: $(BUILD)/%: $(BUILD)/obj/program/%.o $(BUILD)/lib/libkecho.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/lib/libkecho.a $(LIBS)
 
 $(BUILD)/test/unit/%_test: $(BUILD)/obj/test/unit/%_test.o $(call obj,$(UNIT_LIB) $(CORE))
 	@mkdir -p $(@D)
@@ -83,11 +115,15 @@ $(BUILD)/test/fuzz/%: test/fuzz/%.c test/fuzz/fuzz.h $(CORE) $(wildcard lib/*/*.
 	$(call say,FUZZ,$@)
 	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(COREFLAGS) -o $@ $< $(CORE) $(LIBS)
 
-# The command line is an ordinary program; all else is written against the core.
-$(BUILD)/obj/tools/kecho/%.o: tools/kecho/%.c
+$(BUILD)/obj/program/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) -MMD -MP $(CFLAGS) $(KFLAGS) -Ilib/include -Ilib/include/uapi -c -o $@ $<
+	$(Q)$(CC) -MMD -MP $(CFLAGS) $(KFLAGS) -Ilib/include -Ilib/include/uapi -Ilib/services -c -o $@ $<
+
+$(BUILD)/obj/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -MMD -MP $(CFLAGS) $(COREFLAGS) -fPIC -c -o $@ $<
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -167,10 +203,17 @@ install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
 	install -D -m755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd
 	ln -sf kechofsd $(DESTDIR)$(PREFIX)/sbin/kechofs
 	install -D -m755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/kecho
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib $(BUILD)/lib/libkecho.so.$(VERSION) $(BUILD)/lib/libkecho.a
+	ln -sf libkecho.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libkecho.so.0
+	ln -sf libkecho.so.0 $(DESTDIR)$(PREFIX)/lib/libkecho.so
+	mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed 's|^prefix=.*|prefix=$(PREFIX)|' $(BUILD)/lib/kecho.pc >$(DESTDIR)$(PREFIX)/lib/pkgconfig/kecho.pc
+	$(if $(DESTDIR),,ldconfig)
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/kecho/filters $(FILTERS) $(BPF)
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/include/linux lib/include/uapi/linux/kecho.h lib/include/uapi/linux/kecho_bpf.h
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/include/kecho $(addprefix lib/include/kecho/,kecho.h filter.h limits.h)
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man3 man/*.3
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/*.7
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/*.8
@@ -200,6 +243,7 @@ uninstall:
 		[ ! -d $$d ] || { rm -r $$d && $(if $(DESTDIR),:,v=$${d%/updates/kecho} && depmod $${v##*/}); } || exit 1; \
 	done
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/kechofsd sbin/kechofs sbin/kecho-groupd bin/kecho include/linux/kecho.h include/linux/kecho_bpf.h \
+		lib/libkecho.so lib/libkecho.so.0 lib/libkecho.so.$(VERSION) lib/libkecho.a lib/pkgconfig/kecho.pc \
 		$(patsubst $(BUILD)/%,lib/kecho/%,$(FILTERS) $(BPF)) \
 		$(addprefix lib/systemd/system/,$(notdir $(UNITS))) share/bash-completion/completions/kecho $(foreach p,$(wildcard man/*),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))
 	[ ! -d $(DESTDIR)$(PREFIX)/lib/kecho ] || find $(DESTDIR)$(PREFIX)/lib/kecho -type d -empty -delete
@@ -208,7 +252,7 @@ clean:
 	rm -rf $(BUILD)
 
 help:
-	@echo 'make                build the programs into $(BUILD)/bin'
+	@echo 'make                build the programs into $(BUILD)/bin, libkecho into $(BUILD)/lib'
 	@echo 'make run            install what is missing, build, start a node at /kecho and show an event travel'
 	@echo 'make check          install what is missing and run every test'
 	@echo 'make check-unit     unit tests          make check-san      the same under sanitizers, and the fuzzers'

@@ -96,7 +96,7 @@ _kecho()
 			((nargs == 0)) && arguments=$(_kecho_directories)
 			;;
 		sub)
-			options='--attr --count --timeout --type --json --format --help'
+			options='--attr --boost --count --timeout --type --json --format --help'
 			arguments=$(_kecho_directories)
 			;;
 		join | leave)

@@ -108,8 +108,14 @@ void parked_free(struct parked *p)
 /* False: nothing to read yet. */
 static bool try_read(struct fs *fs, fuse_req_t req, struct file *f, size_t size, size_t whole)
 {
-	ssize_t n = kecho_reader_read(f->reader, fs->rdbuf, min_t(size_t, size, FUSE_MAX), whole);
+	ssize_t n = -EBUSY;
 
+	if (f->rings && !f->reader->msg)
+		f->reader->msg = rings_apart(f->rings);
+	if (!f->rings || f->reader->msg)
+		n = kecho_reader_read(f->reader, fs->rdbuf, min_t(size_t, size, FUSE_MAX), whole);
+	if (f->rings && !f->reader->msg)
+		rings_ready(f->rings);
 	if (n == -EAGAIN)
 		return false;
 	if (n < 0)
@@ -132,6 +138,8 @@ void events_read(struct fs *fs, fuse_req_t req, struct file *f, size_t size, off
 	}
 	if (list_empty(&f->reads) && try_read(fs, req, f, size, whole))
 		return;
+	if (f->boost)
+		boost_lower(f->boost);
 	if (f->flags & O_NONBLOCK) {
 		fuse_reply_err(req, EAGAIN);
 		return;
@@ -324,9 +332,12 @@ static void channel_room(struct fs *fs, struct dir *d)
 			fuse_reply_write(p->req, (size_t)done == p->size ? p->answer : (size_t)done);
 		parked_free(p);
 	}
-	list_for_each_entry(f, &d->files, node)
+	list_for_each_entry(f, &d->files, node) {
+		if (f->rings)
+			rings_room(f->rings);
 		if (f->ph && f->writer)
 			file_note(fs, f);
+	}
 }
 
 void events_room(struct fs *fs, struct dir *d)
@@ -346,6 +357,7 @@ void events_close(struct file *f)
 	struct parked *p;
 	int err;
 
+	rings_close(f);
 	if (f->reader) {
 		kecho_reader_free(f->reader);
 		if (f->reader->sink)
@@ -397,12 +409,18 @@ static int ioctl_attrs(struct file *f, const struct kecho_sink_attrs *attrs)
 	return kecho_sink_write_attrs(f->reader->sink, attrs->lines, len, home_now());
 }
 
-int events_ioctl(struct file *f, unsigned int cmd, const void *in, size_t size)
+int events_ioctl(struct file *f, pid_t tid, unsigned int cmd, const void *in, size_t size, void *out, size_t *out_size)
 {
 	if (cmd == KECHO_IOC_MODE && size >= sizeof(u32))
 		return ioctl_mode(f, *(const u32 *)in);
 	if (cmd == KECHO_IOC_ATTRS && size >= sizeof(struct kecho_sink_attrs))
 		return ioctl_attrs(f, in);
+	if (cmd == KECHO_IOC_BOOST && size >= sizeof(struct kecho_boost))
+		return f->reader ? boost_set(node_fs(f->dir->channel->node), f, in, tid) : -EBADF;
+	if (cmd == KECHO_IOC_SOCKET) {
+		*out_size = sizeof(struct kecho_socket);
+		return rings_offer(node_fs(f->dir->channel->node), f, out);
+	}
 	return -ENOTTY;
 }
 

@@ -35,6 +35,7 @@ void file_free(struct file *f)
 	file_unpoll(f);
 	if (!list_empty(&f->noted))
 		list_del(&f->noted);
+	boost_free(f->boost);
 	free(f->part);
 	free(f->reader);
 	free(f->writer);
@@ -82,6 +83,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	f->flags = fi->flags;
 	INIT_LIST_HEAD(&f->reads);
 	INIT_LIST_HEAD(&f->noted);
+	INIT_LIST_HEAD(&f->offered);
 	if (!kecho_kind_writable(d->number, f->kind) && (fi->flags & O_ACCMODE) != O_RDONLY)
 		err = -EACCES;
 	else if (file_is_events(f))
@@ -155,17 +157,18 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg
 		     const void *in, size_t in_size, size_t out_size)
 {
 	struct file *f = fi_file(fi);
+	struct kecho_socket out;
+	size_t n = 0;
 	int err;
 
 	(void)ino;
 	(void)arg;
 	(void)flags;
-	(void)out_size;
-	err = file_is_events(f) ? events_ioctl(f, cmd, in, in_size) : -ENOTTY;
+	err = file_is_events(f) ? events_ioctl(f, fuse_req_ctx(req)->pid, cmd, in, in_size, &out, &n) : -ENOTTY;
 	if (err)
 		fuse_reply_err(req, -err);
 	else
-		fuse_reply_ioctl(req, 0, NULL, 0);
+		fuse_reply_ioctl(req, 0, &out, min(n, out_size));
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -250,7 +253,12 @@ static void on_ready(struct kecho_sink *sink)
 {
 	struct file *f = sink->home;
 
-	file_note(node_fs(sink->channel->node), f);
+	if (f->boost)
+		boost_raise(node_fs(sink->channel->node), f->boost);
+	if (f->rings)
+		rings_ready(f->rings);
+	else
+		file_note(node_fs(sink->channel->node), f);
 }
 
 static void on_room(struct kecho_channel *ch)
@@ -275,11 +283,12 @@ static void on_joined(struct kecho_channel *ch)
 
 static void dir_changed(struct fs *fs, struct dir *d, enum kecho_kind kind)
 {
-	d->own[kind].mtime = home_realtime();
 	/* At once: a read that comes before settle() shows the change already. */
 	d->version[kind]++;
-	if (kind == KIND_EVENTS && fs->writing == d)
+	if (kind == KIND_EVENTS && fs->writing == d) {
+		d->own[kind].mtime = home_realtime();
 		return;
+	}
 	d->changed |= 1u << kind;
 	dir_note(fs, d);
 }
@@ -358,6 +367,7 @@ static void settle_dir(struct fs *fs, struct dir *d)
 	for (k = KIND_EVENTS; k <= KIND_MEMBERS; k++) {
 		if (!(changed & (1u << k)))
 			continue;
+		d->own[k].mtime = home_realtime();
 		if (k != KIND_EVENTS)
 			list_for_each_entry(f, &d->files, node)
 				if (f->kind == k && f->ph)
@@ -396,7 +406,7 @@ bool fs_settle(struct home *h)
 		f->is_noted = false;
 		settle_file(f);
 	} else {
-		return false;
+		return rings_settle(fs);
 	}
 	return true;
 }

@@ -64,6 +64,7 @@ struct dir {
  * @reader, @writer: of events; NULL where not opened for it
  * @part: pieces of a packet longer than FUSE's largest request, @whole bytes in the end
  * @error: what a piece of a write met behind the first: write(2) returned what came before, so the next one is told
+ * @token: proves to who asks for rings that this file is open; then it is @offered. @rings: read in its place
  * @text: what the others show, made anew by each read at offset 0
  * @seen: the version that was read last
  */
@@ -78,6 +79,10 @@ struct file {
 	size_t part_len, whole;
 	int error;
 	struct list_head reads;
+	u64 token;
+	struct list_head offered;
+	struct rings *rings;
+	struct boost *boost;
 	struct fuse_pollhandle *ph;
 	struct kecho_text text;
 	u32 seen;
@@ -120,6 +125,8 @@ struct fs {
 	u32 last_listing;
 	struct list_head noted_dirs, noted_files, interrupted, listings;
 	struct dir *writing;
+	struct rings_server *rings;
+	struct list_head boosts;
 	pid_t notifier;
 	u8 *rdbuf;
 };
@@ -169,7 +176,8 @@ void events_close(struct file *f);
 void file_done(struct file *f);
 void events_read(struct fs *fs, fuse_req_t req, struct file *f, size_t size, off_t off);
 void events_write(struct fs *fs, fuse_req_t req, struct file *f, const void *data, size_t size, off_t off);
-int events_ioctl(struct file *f, unsigned int cmd, const void *in, size_t size);
+/** events_ioctl() - @tid: who calls; @out: room for what it answers, of which @out_size becomes the length */
+int events_ioctl(struct file *f, pid_t tid, unsigned int cmd, const void *in, size_t size, void *out, size_t *out_size);
 u32 events_poll(struct file *f);
 /** events_ready() - answers parked reads as far as there are events */
 void events_ready(struct file *f);
@@ -177,6 +185,34 @@ void events_ready(struct file *f);
 void events_room(struct fs *fs, struct dir *d);
 void parked_free(struct parked *p);
 void park(struct parked *p);
+
+/* ecalls.c */
+/** rings_offer() - where, and by which token, a program gets the rings of this file */
+int rings_offer(struct fs *fs, struct file *f, struct kecho_socket *s);
+/** rings_ready() - gives the program what is queued at the file's sink */
+void rings_ready(struct rings *r);
+/** rings_room() - goes on with what the channel had no room for */
+void rings_room(struct rings *r);
+/** rings_apart() - the event that a read of the file is to return, or NULL */
+struct kecho_msg *rings_apart(struct rings *r);
+/** rings_close() - the file is being closed */
+void rings_close(struct file *f);
+/** rings_busy() - serves those whose program need not wake us. True: there are such */
+bool rings_busy(struct home *h);
+/** rings_settle() - wakes programs. False: there is none to wake */
+bool rings_settle(struct fs *fs);
+void rings_exit(struct fs *fs);
+
+/* boost.c */
+/** boost_set() - favour the thread @tid, which is waiting for our answer. -EINVAL, -EPERM, -ENOMEM */
+int boost_set(struct fs *fs, struct file *f, const struct kecho_boost *wish, pid_t tid);
+/** boost_raise() - an event waits */
+void boost_raise(struct fs *fs, struct boost *b);
+/** boost_lower() - none does */
+void boost_lower(struct boost *b);
+/** boost_free() - NULL is allowed */
+void boost_free(struct boost *b);
+void boost_tick(struct fs *fs, u64 now);
 
 /* filter.c: see struct kecho_node_ops */
 const struct kecho_filter_ops *filter_get(struct kecho_node *node, const char *name);

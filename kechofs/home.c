@@ -165,6 +165,8 @@ void home_turn(struct home *h, int ms)
 	int i, n;
 
 	home_timers(h);
+	if (h->busy && h->busy(h))
+		ms = 0;
 	n = epoll_wait(h->epfd, ev, ARRAY_SIZE(ev), ms);
 	for (i = 0; i < n; i++) {
 		struct watch *w = ev[i].data.ptr;

@@ -20,6 +20,7 @@ struct watch {
 /**
  * struct home - a node and what it runs on
  * @settle: does what the core's callbacks have noted; true if there may be more
+ * @busy: does what needs no waking; true: there may be more at any moment, do not sleep
  * @tick: called when its time @tick_at has come, 0: not wanted
  * @due: when the core wants a tick
  * @deaf: the listener is not watched: there was no descriptor for one more peer
@@ -28,6 +29,7 @@ struct watch {
 struct home {
 	struct kecho_node node;
 	bool (*settle)(struct home *h);
+	bool (*busy)(struct home *h);
 	void (*tick)(struct home *h, u64 now);
 	u64 tick_at;
 	int epfd, timerfd;

@@ -242,7 +242,10 @@ static void mount_fs(struct fs *fs, const char *mountpoint)
 
 static void fs_tick(struct home *h, u64 now)
 {
-	text_tick(container_of(h, struct fs, home), now);
+	struct fs *fs = container_of(h, struct fs, home);
+
+	text_tick(fs, now);
+	boost_tick(fs, now);
 }
 
 static bool files_open(struct fs *fs)
@@ -297,7 +300,9 @@ int main(int argc, char **argv)
 	INIT_LIST_HEAD(&fs.noted_files);
 	INIT_LIST_HEAD(&fs.interrupted);
 	INIT_LIST_HEAD(&fs.listings);
+	INIT_LIST_HEAD(&fs.boosts);
 	h->settle = fs_settle;
+	h->busy = rings_busy;
 	h->tick = fs_tick;
 	h->insecure = o.insecure;
 	h->node.queue = o.queue;
@@ -335,6 +340,7 @@ int main(int argc, char **argv)
 
 	home_run(h);
 	stop_fs(&fs);
+	rings_exit(&fs);
 	tree_exit(&fs);
 	home_exit(h);
 	fuse_session_destroy(fs.se);

@@ -149,7 +149,7 @@ backend_status() { cat "$1.run/status.$(cat "$1.run/pid" 2>/dev/null)" 2>/dev/nu
 backend_ended() { [[ -n $(backend_status "$1") ]]; }
 
 # modules_load, modules_unload: the kernel's modules, as built for it. With all filters: what is not installed modprobe does not find.
-KECHO_MODULES=(kecho_attr kecho_nwmon kecho_cm kecho_group kecho kechofs)
+KECHO_MODULES=(kecho_attr kecho_nwmon kecho_cm kecho_group kecho kecho_ecalls kechofs)
 modules_load()
 {
 	local _ko _m _dir

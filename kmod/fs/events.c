@@ -19,6 +19,8 @@
 /**
  * struct events_file - an open events file
  * @reader: of a file open for reading, like @user, @wait and @async; @read_lock, which is not held while waiting
+ * @boost: NULL: nobody asked for it; set once
+ * @rings: who reads in place of @reader; changed with @read_lock held
  * @writer: of one open for writing; @write_lock, which is: what one write(2) publishes stays together
  * @error: what a write met behind its first piece: write(2) returned what came before, so the next one is told
  */
@@ -30,6 +32,8 @@ struct events_file {
 	struct kecho_sink_user user;
 	wait_queue_head_t wait;
 	struct fasync_struct *async;
+	struct kecho_rings_user *rings;
+	struct boost *boost;
 	struct mutex write_lock;
 	struct kecho_writer writer;
 	int error;
@@ -43,7 +47,15 @@ struct tail {
 static void on_ready(struct kecho_sink_user *u)
 {
 	struct events_file *f = container_of(u, struct events_file, user);
+	struct kecho_rings_user *rings = READ_ONCE(f->rings);
+	struct boost *boost = smp_load_acquire(&f->boost);
 
+	if (boost)
+		boost_raise(boost);
+	if (rings) {
+		rings->ready(rings);
+		return;
+	}
 	wake_up_interruptible_poll(&f->wait, EPOLLIN | EPOLLRDNORM);
 	kill_fasync(&f->async, SIGIO, POLL_IN);
 }
@@ -71,6 +83,11 @@ static ssize_t read_event(struct events_file *f, struct iov_iter *to)
 	bool more;
 	int n;
 
+	if (f->rings && !r->msg) {
+		r->msg = f->rings->apart(f->rings);
+		if (!r->msg)
+			return -EBUSY;
+	}
 	n = kecho_reader_next(r, iov_iter_count(to));
 	if (n <= 0)
 		return n;
@@ -81,6 +98,8 @@ static ssize_t read_event(struct events_file *f, struct iov_iter *to)
 		more = kecho_reader_advance(r, len);
 		done += len;
 	} while (more && len == want && iov_iter_count(to));
+	if (f->rings && !more)
+		f->rings->read(f->rings);
 	return done ? done : -EFAULT;
 }
 
@@ -97,6 +116,8 @@ static ssize_t events_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			return n;
 		n = read_event(f, to);
 		mutex_unlock(&f->read_lock);
+		if (n == -EAGAIN && f->boost)
+			boost_lower(f->boost);
 		if (n != -EAGAIN || nowait(iocb))
 			return n;
 		if (wait_event_interruptible(f->wait, kecho_reader_ready(&f->reader)))
@@ -298,6 +319,7 @@ static void events_free(struct events_file *f)
 		kecho_reader_free(&f->reader);
 		kecho_sink_close(f->reader.sink, home_now());
 	}
+	boost_free(f->boost);
 	if (f->writes)
 		finish(f);
 	kechofs_close(f->dir);
@@ -433,8 +455,41 @@ static long events_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return ioctl_mode(f, (const u32 __user *)arg);
 	case KECHO_IOC_ATTRS:
 		return ioctl_attrs(f, (const void __user *)arg);
+	case KECHO_IOC_BOOST:
+		return f->reads ? boost_set(&f->boost, f->reader.sink, (const void __user *)arg) : -EBADF;
 	}
 	return -ENOTTY;
+}
+
+int events_lend(struct kecho_home *h, struct file *file, struct kecho_rings_user *u, struct kecho_lent *lent)
+{
+	struct events_file *f = file->private_data;
+	int err = 0;
+
+	if (file->f_op != &kechofs_events_ops || f->dir->fs->home != h)
+		return -ENOTTY;
+	if (mutex_lock_interruptible(&f->read_lock))
+		return -EINTR;
+	if (f->rings || f->reader.msg) {
+		err = -EBUSY;
+	} else {
+		*lent = (struct kecho_lent){ f->dir->channel, dir_is_type(f->dir) ? f->dir->name : "", f->writes, f->reader.sink };
+		WRITE_ONCE(f->rings, u);
+	}
+	mutex_unlock(&f->read_lock);
+	return err;
+}
+
+void events_give_back(struct file *file)
+{
+	struct events_file *f = file->private_data;
+
+	mutex_lock(&f->read_lock);
+	WRITE_ONCE(f->rings, NULL);
+	/* Nobody calls on_ready() without it. */
+	spin_lock_bh(&f->dir->channel->lock);
+	spin_unlock_bh(&f->dir->channel->lock);
+	mutex_unlock(&f->read_lock);
 }
 
 static int events_fasync(int fd, struct file *file, int on)

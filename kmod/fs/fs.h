@@ -142,6 +142,20 @@ extern const struct kecho_channel_user_ops dir_user_ops;
 /** events_drop_tails() - the channel is being left: a last try to publish last lines; says on the log which are lost */
 void events_drop_tails(struct kechofs_dir *d);
 void events_tail_work(struct work_struct *work);
+/** events_lend(), events_give_back() - see &struct kecho_tree_ops */
+int events_lend(struct kecho_home *h, struct file *file, struct kecho_rings_user *u, struct kecho_lent *lent);
+void events_give_back(struct file *file);
+
+/* boost.c */
+struct boost;
+/** boost_set() - favour the current task by @user's wish; *@boost is the file's. -EINVAL, -EPERM, -ENOMEM. Context: may sleep */
+int boost_set(struct boost **boost, struct kecho_sink *sink, const struct kecho_boost __user *user);
+/** boost_raise() - an event waits. Context: any */
+void boost_raise(struct boost *b);
+/** boost_lower() - none does. Context: may sleep */
+void boost_lower(struct boost *b);
+/** boost_free() - NULL is allowed; nobody raises it any more. Context: may sleep */
+void boost_free(struct boost *b);
 
 /* text.c */
 void text_listed(struct kecho_home *h, u32 request, const char *name, const struct kecho_holding *holding);

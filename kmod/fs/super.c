@@ -239,6 +239,8 @@ static const struct kecho_tree_ops kechofs_tree_ops = {
 	.release = kechofs_release,
 	.open = kechofs_service_open,
 	.close = kechofs_service_close,
+	.lend = events_lend,
+	.give_back = events_give_back,
 };
 
 static int kechofs_fill_super(struct super_block *sb, struct fs_context *fc)
@@ -426,6 +428,7 @@ static void __exit kechofs_exit(void)
 module_init(kechofs_init);
 module_exit(kechofs_exit);
 MODULE_ALIAS_FS("kechofs");
+MODULE_SOFTDEP("post: kecho_ecalls");
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The KECho project");
 MODULE_VERSION(KECHO_VERSION);

@@ -128,7 +128,7 @@ int kecho_publish(struct kecho *k, const struct kecho_event *event, unsigned int
 
 	if (event->len > READ_ONCE(k->home->node.max_event))
 		return -EMSGSIZE;
-	if (event->prio > KECHO_PRIO_MAX || flags & ~KECHO_NOWAIT ||
+	if (event->prio > KECHO_PRIO_MAX || flags & ~(KECHO_NOWAIT | KECHO_MORE) ||
 	    (event->type_len && !kecho_name_valid(event->type, event->type_len)) ||
 	    kecho_attrs_check(event->attrs, event->attrs_len))
 		return -EINVAL;
@@ -151,6 +151,12 @@ int kecho_publish(struct kecho *k, const struct kecho_event *event, unsigned int
 	return n;
 }
 EXPORT_SYMBOL_GPL(kecho_publish);
+
+int kecho_flush(struct kecho *k, int timeout_ms)
+{
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kecho_flush);
 
 /* --- subscribing --- */
 

@@ -201,6 +201,7 @@ struct kecho_home *kecho_home_of(struct net *net)
 	mutex_unlock(&homes_lock);
 	return h;
 }
+EXPORT_SYMBOL_GPL(kecho_home_of);
 
 void kecho_home_stop(struct kecho_home *h)
 {

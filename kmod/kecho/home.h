@@ -36,6 +36,25 @@ struct kecho_sink_user {
 };
 
 /**
+ * struct kecho_rings_user - who uses an events file by rings
+ * @ready: its sink's; called with channel->lock held
+ * @apart: an event that a read of the file is to return, or NULL; @read: it has been read
+ */
+struct kecho_rings_user {
+	void (*ready)(struct kecho_rings_user *u);
+	struct kecho_msg *(*apart)(struct kecho_rings_user *u);
+	void (*read)(struct kecho_rings_user *u);
+};
+
+/** struct kecho_lent - what an open events file lends to rings; @sink: NULL if it is not open for reading */
+struct kecho_lent {
+	struct kecho_channel *channel;
+	const char *type;
+	bool publishes;
+	struct kecho_sink *sink;
+};
+
+/**
  * struct kecho_home_options - of the mount
  * @listen: "" : not given
  * @peers, @groups: allocated strings
@@ -54,6 +73,8 @@ struct kecho_home_options {
  * @listed: told of answers to kecho_group_list(); called with cm.lock held
  * @hold: the tree, and so the node, stays until @release. False: it is being taken down. homes_lock is held
  * @open: a channel by its directory, which stays until @close; @create: makes it if there is none. ERR_PTR: -ENOENT, or as mkdir
+ * @lend: an events file's channel and sink until @give_back; the caller holds the file. -ENOTTY: it is no events file of this
+ *	node; -EBUSY: it is lent, or has been read in part
  */
 struct kecho_tree_ops {
 	void (*listed)(struct kecho_home *h, u32 request, const char *name, const struct kecho_holding *holding);
@@ -61,6 +82,8 @@ struct kecho_tree_ops {
 	void (*release)(struct kecho_home *h);
 	struct kecho_channel *(*open)(struct kecho_home *h, const char *name, bool create);
 	void (*close)(struct kecho_channel *ch);
+	int (*lend)(struct kecho_home *h, struct file *file, struct kecho_rings_user *u, struct kecho_lent *lent);
+	void (*give_back)(struct file *file);
 };
 
 /**

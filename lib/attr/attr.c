@@ -414,6 +414,24 @@ void kecho_attr_print_value(struct kecho_text *t, const struct kecho_attr *attr)
 }
 EXPORT_SYMBOL_GPL(kecho_attr_print_value);
 
+int kecho_attr_text(const struct kecho_attr *attr, char *buf, size_t size)
+{
+	struct kecho_text t = { 0 };
+	int ret;
+
+	kecho_attr_print_value(&t, attr);
+	ret = t.err ? t.err : (int)t.len;
+	if (ret >= 0 && size) {
+		size = min(size - 1, t.len);
+		if (size)
+			memcpy(buf, t.buf, size);
+		buf[size] = 0;
+	}
+	kecho_text_free(&t);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kecho_attr_text);
+
 void kecho_attrs_print(struct kecho_text *t, const struct kecho_attrs *a, char sep)
 {
 	struct kecho_attr attr;

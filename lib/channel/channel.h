@@ -21,6 +21,7 @@
 #include "../group/group.h"
 #include "event.h"
 #include <kecho/filter.h>
+#include <linux/kecho.h>
 
 struct kecho_node;
 struct kecho_channel;
@@ -219,6 +220,7 @@ struct kecho_user {
  * @attrs: what it says of itself, for filters; channel->lock
  * @watch: a filter that hears the events in place of a reader
  * @pid, @comm: who reads, for members
+ * @boost: how its reader is favoured, as members shows it: "nice:-5", "fifo", or empty; cm.lock
  * @since: CLOCK_REALTIME when it was opened: older events are retained ones
  * @lost: events that the queue had no room for
  */
@@ -231,6 +233,7 @@ struct kecho_sink {
 	s32 pid;
 	u64 since;
 	char comm[16];
+	char boost[12];
 	char type[KECHO_NAME_MAX + 1];
 	struct kecho_attrs *attrs;
 	struct chained *watch;
@@ -315,6 +318,13 @@ void kecho_sink_close(struct kecho_sink *sink, u64 now);
 int kecho_sink_pop(struct kecho_sink *sink, u32 max, struct kecho_msg **msg);
 /** kecho_sink_write_attrs() - what a sink says of itself: lines name=value. -EINVAL, -E2BIG, -ENOMEM */
 int kecho_sink_write_attrs(struct kecho_sink *sink, const char *text, size_t len, u64 now);
+/**
+ * kecho_boost_check() - puts in what was left out
+ * Return: 0 or -EINVAL
+ */
+int kecho_boost_check(struct kecho_boost *b);
+/** kecho_sink_show_boost() - for members; checked */
+void kecho_sink_show_boost(struct kecho_sink *sink, const struct kecho_boost *b);
 /** kecho_sink_flags() - KECHO_FRAME_* of an event that is read from it */
 u32 kecho_sink_flags(const struct kecho_sink *sink, const struct kecho_msg *msg);
 /** kecho_sink_consumed() - @msg has been read: puts it, and gives the publishers room */

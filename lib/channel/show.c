@@ -40,6 +40,8 @@ static void show_sink(struct kecho_text *t, struct kecho_sink *sink)
 	kecho_text_printf(t, "  pid=%d\tcomm=%s\tqueued=%u\tlost=%llu", sink->pid, sink->comm, queued, lost);
 	if (sink->type[0])
 		kecho_text_printf(t, "\ttype=%s", sink->type);
+	if (sink->boost[0])
+		kecho_text_printf(t, "\tboost=%s", sink->boost);
 	if (sink_described(sink))
 		kecho_text_printf(t, "\tsink=%u", sink->id);
 	show_attrs_after(t, sink->attrs);

@@ -285,6 +285,30 @@ int kecho_sink_pop(struct kecho_sink *sink, u32 max, struct kecho_msg **msg)
 }
 EXPORT_SYMBOL_GPL(kecho_sink_pop);
 
+int kecho_boost_check(struct kecho_boost *b)
+{
+	if (b->policy > KECHO_BOOST_FIFO || b->nice < -20 || b->nice > 19)
+		return -EINVAL;
+	b->max_us = b->max_us ? min_t(u32, b->max_us, KECHO_BOOST_MAX_US) : 10000;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(kecho_boost_check);
+
+void kecho_sink_show_boost(struct kecho_sink *sink, const struct kecho_boost *b)
+{
+	struct kecho_node *node = sink->channel->node;
+
+	mutex_lock(&node->cm.lock);
+	sink->boost[0] = 0;
+	if (b->policy == KECHO_BOOST_NICE)
+		scnprintf(sink->boost, sizeof(sink->boost), "nice:%d", b->nice);
+	else if (b->policy == KECHO_BOOST_FIFO)
+		strscpy(sink->boost, "fifo", sizeof(sink->boost));
+	node->ops->changed(sink->channel, KECHO_FILE_MEMBERS, NULL);
+	mutex_unlock(&node->cm.lock);
+}
+EXPORT_SYMBOL_GPL(kecho_sink_show_boost);
+
 u32 kecho_sink_flags(const struct kecho_sink *sink, const struct kecho_msg *msg)
 {
 	const struct kecho_event_wire *ev = kecho_event(msg);

@@ -20,7 +20,7 @@ setup_file()
 teardown_file() { umount "/lib/modules/$KVER"; }
 
 # What there is, and who uses it, from the top.
-ALL='kechofs kecho kecho_group kecho_cm kecho_nwmon kecho_attr'
+ALL='kechofs kecho_ecalls kecho kecho_group kecho_cm kecho_nwmon kecho_attr'
 loaded() { grep -c '^kecho' /proc/modules; }
 # By name, for modprobe takes only one level of what a module has used with it.
 # shellcheck disable=SC2086
@@ -62,8 +62,8 @@ refused()
 	local m
 	[[ $(loaded) == 0 ]]
 	mount -t kechofs kecho "$KECHO_DIR"
-	[[ $(loaded) == 6 ]]
-	for m in $ALL; do
+	[[ $(loaded) == 7 ]]
+	for m in ${ALL/kecho_ecalls}; do
 		refused 'in use' rmmod "$m"
 	done
 	refused 'in use' unload

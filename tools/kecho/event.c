@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* An event in framed mode: taken apart, and printed. */
+/* An event, printed. */
 #include "kecho.h"
 #include "event.h"
 
@@ -8,28 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <kecho/limits.h>
 
 #define CONVERSIONS	"cstTiyrlpaL%"
 #define ESCAPES		"ntr0\\"
-
-bool parse_event(struct event *event, const char *channel, const char *buf, size_t len)
-{
-	const struct kecho_frame *frame = (const struct kecho_frame *)buf;
-	size_t front;
-
-	if (len < sizeof(*frame) || frame->size != len || frame->header < sizeof(*frame))
-		return false;
-	front = frame->header + frame->type_len + frame->attrs_len;
-	if (front > len)
-		return false;
-	event->channel = channel;
-	event->frame = frame;
-	event->type = buf + frame->header;
-	event->attrs = event->type + frame->type_len;
-	event->payload = buf + front;
-	event->payload_len = len - front;
-	return true;
-}
 
 static void format_time(char *text, size_t size, uint64_t ns)
 {
@@ -41,15 +23,27 @@ static void format_time(char *text, size_t size, uint64_t ns)
 	snprintf(text, size, "%s.%09" PRIu64 "Z", date, ns % 1000000000);
 }
 
-static json_t *attributes_json(const struct event *event)
+/* The value of @attr as the file attrs shows it; valid until the next call. */
+static const char *attr_text(const struct kecho_attr *attr)
 {
-	char *text = strndup(event->attrs, event->frame->attrs_len);
-	json_t *attrs;
+	static char text[KECHO_ATTR_VALUE_MAX + sizeof("\"\"")];
 
-	if (!text)
-		die("%m");
-	attrs = parse_pairs(text, true);
-	free(text);
+	if (kecho_attr_text(attr, text, sizeof(text)) < 0)
+		die("out of memory");
+	return text;
+}
+
+static json_t *attributes_json(const struct kecho_event *event)
+{
+	json_t *attrs = json_object();
+	struct kecho_attr attr;
+	char name[KECHO_NAME_MAX + 1];
+	__u32 pos = 0;
+
+	while (kecho_attr_next(event->attrs, event->attrs_len, &pos, &attr)) {
+		snprintf(name, sizeof(name), "%.*s", attr.name_len, attr.name);
+		json_object_set_new(attrs, name, attr_json(attr_text(&attr)));
+	}
 	return attrs;
 }
 
@@ -80,23 +74,22 @@ static json_t *base64_json(const char *data, size_t len)
 }
 
 /* Numbers are exact: those of 64 bits are integers of JSON. */
-void print_event_json(const struct event *event)
+void print_event_json(const char *channel, const struct kecho_event *event)
 {
-	const struct kecho_frame *f = event->frame;
-	json_t *out, *payload = json_stringn(event->payload, event->payload_len);
+	json_t *out, *payload = json_stringn(event->data, event->len);
 	char time[64], id[17];
 
-	format_time(time, sizeof(time), f->time_ns);
-	snprintf(id, sizeof(id), "%016" PRIx64, (uint64_t)f->publisher);
-	out = json_pack("{ss sI ss sI ss so si sI sI sb sb so so}", "channel", event->channel,
-			"seq", (json_int_t)f->seq, "time", time, "time_ns", (json_int_t)f->time_ns,
+	format_time(time, sizeof(time), event->time_ns);
+	snprintf(id, sizeof(id), "%016" PRIx64, (uint64_t)event->publisher);
+	out = json_pack("{ss sI ss sI ss so si sI sI sb sb so so}", "channel", channel,
+			"seq", (json_int_t)event->seq, "time", time, "time_ns", (json_int_t)event->time_ns,
 			"publisher", id,
-			"type", f->type_len ? json_text(event->type, f->type_len) : json_null(),
-			"prio", f->prio, "deadline_us", (json_int_t)f->deadline_us,
-			"lost", (json_int_t)f->lost, "retained", f->flags & KECHO_FRAME_RETAINED,
-			"local", f->flags & KECHO_FRAME_LOCAL, "attributes", attributes_json(event),
+			"type", event->type_len ? json_text(event->type, event->type_len) : json_null(),
+			"prio", event->prio, "deadline_us", (json_int_t)event->deadline_us,
+			"lost", (json_int_t)event->lost, "retained", event->flags & KECHO_FRAME_RETAINED,
+			"local", event->flags & KECHO_FRAME_LOCAL, "attributes", attributes_json(event),
 			payload ? "payload" : "payload_base64",
-			payload ?: base64_json(event->payload, event->payload_len));
+			payload ?: base64_json(event->data, event->len));
 	if (!out)
 		die("out of memory");
 
@@ -105,72 +98,71 @@ void print_event_json(const struct event *event)
 	json_decref(out);
 }
 
-/* The attributes' lines with a space between them. */
-static void print_attributes(const struct event *event)
+/* As lines of the file attrs, but with a space between them. */
+static void print_attributes(const struct kecho_event *event)
 {
-	size_t i, len = event->frame->attrs_len;
+	struct kecho_attr attr;
+	__u32 pos = 0;
 
-	if (len && event->attrs[len - 1] == '\n')
-		len--;
-	for (i = 0; i < len; i++)
-		putchar(event->attrs[i] == '\n' ? ' ' : event->attrs[i]);
+	while (kecho_attr_next(event->attrs, event->attrs_len, &pos, &attr))
+		printf("%.*s=%s%s", attr.name_len, attr.name, attr_text(&attr),
+		       pos < event->attrs_len ? " " : "");
 }
 
 /* The value of the attribute whose name is from @name to a brace; behind that. */
-static const char *print_attribute(const struct event *event, const char *name)
+static const char *print_attribute(const struct kecho_event *event, const char *name)
 {
-	const char *end = strchr(name, '}'), *line = event->attrs, *nl;
-	const char *attrs_end = line + event->frame->attrs_len;
-	size_t len = end - name;
+	const char *end = strchr(name, '}');
+	char *copy = strndup(name, end - name);
+	struct kecho_attr attr;
 
-	for (; line < attrs_end; line = nl + 1) {
-		nl = memchr(line, '\n', attrs_end - line) ?: attrs_end;
-		if ((size_t)(nl - line) > len && line[len] == '=' && !memcmp(line, name, len))
-			fwrite(line + len + 1, 1, nl - line - len - 1, stdout);
-	}
+	if (!copy)
+		die("%m");
+	if (kecho_attr_find(event->attrs, event->attrs_len, copy, &attr))
+		fputs(attr_text(&attr), stdout);
+	free(copy);
 	return end;
 }
 
-static void print_conversion(const struct event *event, char conversion)
+static void print_conversion(const char *channel, const struct kecho_event *event, char conversion)
 {
-	const struct kecho_frame *f = event->frame;
 	char time[64];
 
 	switch (conversion) {
 	case 'c':
-		fputs(event->channel, stdout);
+		fputs(channel, stdout);
 		break;
 	case 's':
-		printf("%" PRIu64, (uint64_t)f->seq);
+		printf("%" PRIu64, (uint64_t)event->seq);
 		break;
 	case 't':
-		printf("%" PRIu64 ".%09" PRIu64, (uint64_t)f->time_ns / 1000000000,
-		       (uint64_t)f->time_ns % 1000000000);
+		printf("%" PRIu64 ".%09" PRIu64, (uint64_t)event->time_ns / 1000000000,
+		       (uint64_t)event->time_ns % 1000000000);
 		break;
 	case 'T':
-		format_time(time, sizeof(time), f->time_ns);
+		format_time(time, sizeof(time), event->time_ns);
 		fputs(time, stdout);
 		break;
 	case 'i':
-		printf("%016" PRIx64, (uint64_t)f->publisher);
+		printf("%016" PRIx64, (uint64_t)event->publisher);
 		break;
 	case 'y':
-		fwrite(event->type, 1, f->type_len, stdout);
+		fwrite(event->type, 1, event->type_len, stdout);
 		break;
 	case 'r':
-		printf("%u", f->prio);
+		printf("%u", event->prio);
 		break;
 	case 'l':
-		printf("%zu", event->payload_len);
+		printf("%u", event->len);
 		break;
 	case 'p':
-		fwrite(event->payload, 1, event->payload_len, stdout);
+		fwrite(event->data, 1, event->len, stdout);
 		break;
 	case 'a':
 		print_attributes(event);
 		break;
 	case 'L':
-		printf("%" PRIu64, (uint64_t)f->lost);
+		printf("%" PRIu64, (uint64_t)event->lost);
 		break;
 	case '%':
 		putchar('%');
@@ -179,7 +171,7 @@ static void print_conversion(const struct event *event, char conversion)
 }
 
 /* As checked by format_error(). */
-void print_event_format(const struct event *event, const char *format)
+void print_event_format(const char *channel, const struct kecho_event *event, const char *format)
 {
 	static const char escaped[] = "\n\t\r\0\\";
 
@@ -187,7 +179,7 @@ void print_event_format(const struct event *event, const char *format)
 		if (format[0] == '%' && format[1] == '{')
 			format = print_attribute(event, format + 2);
 		else if (*format == '%')
-			print_conversion(event, *++format);
+			print_conversion(channel, event, *++format);
 		else if (*format == '\\')
 			putchar(escaped[strchr(ESCAPES, *++format) - ESCAPES]);
 		else

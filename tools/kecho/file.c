@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <linux/kecho.h>
-#include <sys/ioctl.h>
+#include <kecho/kecho.h>
 
 const char *node_dir(void)
 {
@@ -46,7 +45,8 @@ void die_node(const char *what)
 	die("%s: %m", what);
 }
 
-static _Noreturn void die_file(const char *channel, const char *file)
+/* @file of @channel, or of channel/type, could not be opened. */
+_Noreturn void die_file(const char *channel, const char *file)
 {
 	switch (errno) {
 	case ENOENT:
@@ -59,6 +59,9 @@ static _Noreturn void die_file(const char *channel, const char *file)
 	case EPERM:
 		die("%s/%s/%s: permission denied: `ls -l` shows who may; its owner or root can "
 		    "chmod it", node_dir(), channel, file);
+	case ENOTTY:
+		die("%s/%s/%s: no framed mode: is this the mount of a node of version "
+		    KECHO_VERSION "?", node_dir(), channel, file);
 	}
 	die_node(file);
 }
@@ -77,21 +80,17 @@ int open_file(const char *channel, const char *file, int flags)
 	return fd;
 }
 
-/* Opens the events of @channel, or only those of @type, in framed mode. */
-int open_events(const char *channel, const char *type, int flags)
+/* @via: NULL: as it is best. */
+struct kecho *open_channel(const char *channel, const char *via)
 {
-	__u32 mode = KECHO_MODE_FRAMED;
-	char *path;
-	int fd;
+	struct kecho_options options = { .dir = node_dir(), .via = via };
+	struct kecho *kecho;
 
-	if (asprintf(&path, "%s%s%s", channel, type ? "/" : "", type ?: "") < 0)
-		die("%m");
-	fd = open_file(path, "events", flags | O_NONBLOCK);
-	if (ioctl(fd, KECHO_IOC_MODE, &mode))
-		die("%s/%s/events: no framed mode: %m: is this the mount of a node of version "
-		    KECHO_VERSION "?", node_dir(), path);
-	free(path);
-	return fd;
+	node_fd();	/* says what is wrong with it */
+	kecho = kecho_open_with(channel, 0, &options);
+	if (!kecho)
+		die_file(channel, "events");
+	return kecho;
 }
 
 /* Reads @fd to its end. The result is the caller's; @len does not count the NUL that ends it. */

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <linux/kecho.h>
+#include <kecho/kecho.h>
+#include <kecho/limits.h>
 
-#define PRIO_MAX	7
 #define RETRY_MS	5
 
 enum {
@@ -27,13 +27,15 @@ struct pub {
 	bool lines;
 	const char *file;
 	const char *type;
-	char *attrs;		/* name=value lines */
-	size_t attrs_len;
-	FILE *attrs_stream;	/* writes @attrs */
+	char *attr_lines;	/* the attributes, name=value each */
+	size_t attr_lines_len;
+	FILE *attr_lines_stream;	/* writes @attr_lines */
+	char attrs[KECHO_ATTRS_BYTES_MAX];
+	int attrs_len;
 	long prio;
 	long members;
 	int64_t timeout_ms;
-	int fd;
+	struct kecho *kecho;
 	long published;
 };
 
@@ -56,9 +58,7 @@ static void check_options(struct pub *p, struct argp_state *state)
 		argp_error(state, "which CHANNEL?");
 	if ((p->nmessages > 0) + p->lines + !!p->file > 1)
 		argp_error(state, "MESSAGE, -l and -f exclude each other");
-	fclose(p->attrs_stream);
-	if (p->attrs_len > UINT16_MAX)
-		argp_error(state, "the attributes are too many");
+	fclose(p->attr_lines_stream);
 }
 
 static error_t parse_pub_opt(int key, char *arg, struct argp_state *state)
@@ -75,14 +75,14 @@ static error_t parse_pub_opt(int key, char *arg, struct argp_state *state)
 	case 'a':
 		if (!assignment_valid(arg))
 			argp_error(state, "'%s' is no attribute: write NAME=VALUE", arg);
-		fprintf(p->attrs_stream, "%s\n", arg);
+		fprintf(p->attr_lines_stream, "%s\n", arg);
 		return 0;
 	case 't':
 		check_channel(arg);
 		p->type = arg;
 		return 0;
 	case 'p':
-		p->prio = parse_number(state, "--prio", arg, 0, PRIO_MAX);
+		p->prio = parse_number(state, "--prio", arg, 0, KECHO_PRIO_MAX);
 		return 0;
 	case OPT_WAIT_MEMBERS:
 		p->members = parse_number(state, "--wait-members", arg, 1, INT_MAX);
@@ -110,6 +110,16 @@ static const struct argp pub_argp = {
 	NULL, NULL, NULL
 };
 
+/* Told before it waits for something. */
+static void check_writable(const struct pub *p)
+{
+	char path[KECHO_NAME_MAX + sizeof("/events")];
+
+	snprintf(path, sizeof(path), "%s/events", p->channel);
+	if (faccessat(node_fd(), path, W_OK, AT_EACCESS))
+		die_file(p->channel, "events");
+}
+
 static void wait_for_members(const struct pub *p)
 {
 	int fd = open_file(p->channel, "members", O_RDONLY);
@@ -128,8 +138,9 @@ static void wait_for_members(const struct pub *p)
 	close(fd);
 }
 
-static _Noreturn void die_refused(const struct pub *p, size_t len)
+static _Noreturn void die_refused(const struct pub *p, int err, size_t len)
 {
+	errno = -err;
 	switch (errno) {
 	case EMSGSIZE:
 		die("an event of %zu bytes is larger than the node allows: see max_event in "
@@ -137,78 +148,62 @@ static _Noreturn void die_refused(const struct pub *p, size_t len)
 	case EINVAL:
 		die("the node refuses the event: are its attributes NAME=VALUE with names of 1 to "
 		    "64 of A-Z a-z 0-9 . _ -, and values of up to 255 bytes?");
-	}
-	if (errno == E2BIG)
+	case E2BIG:
 		die("the attributes of the event are more than 4096 bytes in all");
+	case EACCES:
+		die_file(p->channel, "events");
+	}
 	die_node(p->channel);
 }
 
 static _Noreturn void die_full(const struct pub *p)
 {
+	int left = kecho_flush(p->kecho, 0);
+
 	die_with(EXIT_TIMEOUT, "%s is full, %ld events were published: `kecho members -s %s` on each "
-		 "member shows who is slow", p->channel, p->published, p->channel);
+		 "member shows who is slow", p->channel, p->published - (left > 0 ? left : 0), p->channel);
 }
 
-static void wait_for_room(const struct pub *p, int64_t deadline)
-{
-	struct pollfd room = { .fd = p->fd, .events = POLLOUT };
-	int n;
-
-	while ((n = poll(&room, 1, remaining_ms(deadline))) < 0)
-		if (errno != EINTR)
-			die("poll: %m");
-	if (!n)
-		die_full(p);
-}
-
-/* One write, one event. Waits while the channel is full and its events may not be dropped. */
+/* Waits while the channel is full and its events may not be dropped. */
 static void publish(struct pub *p, const char *payload, size_t len)
 {
-	size_t type_len = p->type ? strlen(p->type) : 0;
-	struct kecho_frame frame = {
-		.size = sizeof(frame) + type_len + p->attrs_len + len,
-		.header = sizeof(frame),
-		.type_len = type_len,
-		.prio = p->prio,
-		.attrs_len = p->attrs_len,
-	};
 	int64_t deadline = deadline_in(p->timeout_ms);
-	char *event, *end;
-	ssize_t n;
+	unsigned int flags = deadline < 0 ? 0 : KECHO_NOWAIT;
+	struct kecho_event event = {
+		.data = payload, .len = len, .type = p->type, .type_len = p->type ? strlen(p->type) : 0,
+		.attrs = p->attrs, .attrs_len = p->attrs_len, .prio = p->prio,
+	};
+	int err;
 
-	if (len > SIZE_LIMIT) {
-		errno = EMSGSIZE;
-		die_refused(p, len);
-	}
-	event = end = malloc(frame.size);
-	if (!event)
-		die("%m");
-	end = mempcpy(end, &frame, sizeof(frame));
-	if (p->type)
-		end = mempcpy(end, p->type, type_len);
-	end = mempcpy(end, p->attrs, p->attrs_len);
-	memcpy(end, payload, len);
-
-	/*
-	 * Asked before each write, too: behind another writer who blocks, a write waits inside of the
-	 * kernel, where neither O_NONBLOCK nor a signal reaches it. Less than all is written if what
-	 * the kernel sends in pieces finds no room with its last one; then nothing is published. If
-	 * there was another reason, the next write tells it. And there may be room, but none for an
-	 * event of this size or type, which poll(2) does not know of.
-	 */
-	for (;;) {
-		wait_for_room(p, deadline);
-		n = write(p->fd, event, frame.size);
-		if (n == frame.size)
-			break;
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			die_refused(p, len);
+	if (len > SIZE_LIMIT)
+		die_refused(p, -EMSGSIZE, len);
+	while ((err = kecho_publish(p->kecho, &event, flags))) {
+		if (err != -EINTR && err != -EAGAIN)
+			die_refused(p, err, len);
 		if (!remaining_ms(deadline))
 			die_full(p);
 		poll(NULL, 0, RETRY_MS);
 	}
 	p->published++;
-	free(event);
+}
+
+/* Until the node has taken all; if it takes nothing for as long as may be waited, the channel is full. */
+static void finish(const struct pub *p)
+{
+	int before, left = kecho_flush(p->kecho, 0);
+
+	while (left > 0) {
+		before = left;
+		left = kecho_flush(p->kecho, remaining_ms(deadline_in(p->timeout_ms)));
+		if (left == -EINTR)
+			left = before;
+		else if (left == before)
+			die_full(p);
+	}
+	if (left == -EMSGSIZE)
+		die("events were lost: max_event in %s/.node/config has become less", node_dir());
+	if (left < 0)
+		die_refused(p, left, 0);
 }
 
 static void publish_lines(struct pub *p)
@@ -245,12 +240,16 @@ int cmd_pub(int argc, char **argv)
 	struct pub p = { .timeout_ms = -1 };
 	int i;
 
-	p.attrs_stream = open_memstream(&p.attrs, &p.attrs_len);
-	if (!p.attrs_stream)
+	p.attr_lines_stream = open_memstream(&p.attr_lines, &p.attr_lines_len);
+	if (!p.attr_lines_stream)
 		die("%m");
 	argp_parse(&pub_argp, argc, argv, 0, NULL, &p);
 
-	p.fd = open_events(p.channel, NULL, O_WRONLY);
+	p.kecho = open_channel(p.channel, NULL);
+	check_writable(&p);
+	p.attrs_len = kecho_attr_encode(p.attr_lines, p.attrs, sizeof(p.attrs));
+	if (p.attrs_len < 0)
+		die_refused(&p, p.attrs_len, 0);
 	if (p.members)
 		wait_for_members(&p);
 	if (p.lines)
@@ -259,8 +258,8 @@ int cmd_pub(int argc, char **argv)
 		publish_file(&p, p.file ?: "-");
 	for (i = 0; i < p.nmessages; i++)
 		publish(&p, p.messages[i], strlen(p.messages[i]));
-	if (close(p.fd))
-		die("cannot publish to %s: %m", p.channel);
-	free(p.attrs);
+	finish(&p);
+	kecho_close(p.kecho);
+	free(p.attr_lines);
 	return EXIT_SUCCESS;
 }

@@ -4,38 +4,41 @@
 #include "event.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-#include <linux/kecho.h>
+#include <kecho/kecho.h>
 
 enum {
 	OPT_JSON = 'j',
 	OPT_FORMAT = 256,
+	OPT_BOOST,
 };
 
 /* Read in a row from one channel before the others and the clock have their turn. */
 #define BATCH	64
+
+#define BOOST_NICE	-10
 
 struct sub {
 	char **channels;
 	int nchannels;
 	const char *type;
 	const char *format;
-	struct kecho_sink_attrs attrs;
+	char attrs[sizeof(((struct kecho_sink_attrs *)0)->lines)];	/* name=value lines */
 	bool json;
 	long count;		/* events still wanted; negative: all */
 	int64_t timeout_ms;
-	struct pollfd *files;	/* one a channel, fd < 0: gone; then standard output */
+	unsigned int boost;	/* KECHO_BOOST_* */
+	int nice;
+	struct pollfd *fds;	/* one a channel, fd < 0: gone; then standard output */
+	struct kecho **kechos;
+	struct kecho_sub **subs;
 	uint64_t *lost;		/* of each channel, as reported so far */
-	char *buf;
-	size_t size;
 };
 
 static const struct argp_option sub_options[] = {
@@ -44,6 +47,9 @@ static const struct argp_option sub_options[] = {
 	{ "type", 't', "TYPE", 0, "only events of this type, which must be declared here", 0 },
 	{ "attr", 'a', "NAME=VALUE", 0,
 	  "an attribute of this subscription, for filters to choose by; may be repeated", 0 },
+	{ "boost", OPT_BOOST, "NICE|fifo", OPTION_ARG_OPTIONAL,
+	  "have the scheduler favour this process while an event waits for it: by a nice value "
+	  "(-10 unless given), or by SCHED_FIFO at its lowest priority", 0 },
 	{ "json", OPT_JSON, NULL, 0, "print each event as a line of JSON", 0 },
 	{ "format", OPT_FORMAT, "FORMAT", 0,
 	  "print each event so: %c channel, %s sequence number, %t seconds since 1970, %T time, "
@@ -54,12 +60,20 @@ static const struct argp_option sub_options[] = {
 
 static void add_attr(struct sub *s, struct argp_state *state, const char *attr)
 {
-	size_t used = strlen(s->attrs.lines), room = sizeof(s->attrs.lines) - used;
+	size_t used = strlen(s->attrs), room = sizeof(s->attrs) - used;
 
 	if (!assignment_valid(attr))
 		argp_error(state, "'%s' is no attribute: write NAME=VALUE", attr);
-	if ((size_t)snprintf(s->attrs.lines + used, room, "%s\n", attr) >= room)
+	if ((size_t)snprintf(s->attrs + used, room, "%s\n", attr) >= room)
 		argp_error(state, "the attributes are too many");
+}
+
+static void set_boost(struct sub *s, struct argp_state *state, const char *arg)
+{
+	s->boost = arg && !strcmp(arg, "fifo") ? KECHO_BOOST_FIFO : KECHO_BOOST_NICE;
+	s->nice = BOOST_NICE;
+	if (arg && s->boost == KECHO_BOOST_NICE)
+		s->nice = parse_number(state, "--boost", arg, -20, 19);
 }
 
 static error_t parse_sub_opt(int key, char *arg, struct argp_state *state)
@@ -81,6 +95,9 @@ static error_t parse_sub_opt(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'a':
 		add_attr(s, state, arg);
+		return 0;
+	case OPT_BOOST:
+		set_boost(s, state, arg);
 		return 0;
 	case OPT_JSON:
 		s->json = true;
@@ -115,10 +132,9 @@ static const struct argp sub_argp = {
 	NULL, NULL, NULL
 };
 
-static void set_attrs(const struct sub *s, int i)
+static _Noreturn void die_attrs(const struct sub *s, int i, int err)
 {
-	if (!ioctl(s->files[i].fd, KECHO_IOC_ATTRS, &s->attrs))
-		return;
+	errno = -err;
 	if (errno == EINVAL || errno == E2BIG)
 		die("the node refuses the attributes: names are 1 to 64 of A-Z a-z 0-9 . _ -, values "
 		    "up to 255 bytes without control characters, 4096 bytes in all");
@@ -128,52 +144,86 @@ static void set_attrs(const struct sub *s, int i)
 	die_node(s->channels[i]);
 }
 
-/* Reads an event of channel @i; false: none is there now. */
-static bool read_event(struct sub *s, int i, struct event *event)
+static void favour(const struct sub *s, int i)
 {
-	ssize_t n;
+	int err = kecho_sub_boost(s->subs[i], s->boost, s->nice, 0);
 
-	while ((n = read(s->files[i].fd, s->buf, s->size)) < 0) {
-		if (errno == EAGAIN)
-			return false;
-		if (errno == EINTR)
-			continue;
-		if (errno != EMSGSIZE || s->size >= SIZE_LIMIT)
-			break;
-		s->size *= 2;
-		s->buf = realloc(s->buf, s->size);
-		if (!s->buf)
-			die("%m");
-	}
-	if (n <= 0) {
-		/* ENOTCONN, ENODEV: the node itself has gone. */
-		if (n == 0 || errno == ENOTCONN || errno == ENODEV)
-			warning("channel %s is gone", s->channels[i]);
-		else
-			warning("%s: %m", s->channels[i]);
-		close(s->files[i].fd);
-		s->files[i].fd = -1;
-		return false;
-	}
-	if (!parse_event(event, s->channels[i], s->buf, n))
-		die("%s: the node's events are of another form: are it and kecho of one version?",
+	errno = -err;
+	if (err == -EPERM)
+		die("--boost: this process may not favour itself: it needs CAP_SYS_NICE, or a limit that "
+		    "allows it: see `ulimit -%c`", s->boost == KECHO_BOOST_FIFO ? 'r' : 'e');
+	if (err == -EOPNOTSUPP)
+		die("%s: no --boost: is this the mount of a node of version " KECHO_VERSION "?",
 		    s->channels[i]);
-	return true;
+	if (err)
+		die_node(s->channels[i]);
 }
 
-static void print_event(struct sub *s, int i, const struct event *event)
+/*
+ * By the file: what waits for this reader is then in its queue, which is as long as kecho.queue says. Shared memory would take more, and
+ * printing is slower than reading.
+ */
+static void subscribe(struct sub *s, int i)
 {
-	if (event->frame->lost > s->lost[i]) {
-		warning("%s: %llu events lost, this reader was too slow", event->channel,
-			(unsigned long long)(event->frame->lost - s->lost[i]));
-		s->lost[i] = event->frame->lost;
+	char *path;
+	int err;
+
+	s->kechos[i] = open_channel(s->channels[i], getenv("KECHO_VIA") ?: "file");
+	s->subs[i] = kecho_subscribe(s->kechos[i], s->type, NULL, NULL);
+	if (!s->subs[i]) {
+		err = errno;
+		if (asprintf(&path, "%s%s%s", s->channels[i], s->type ? "/" : "", s->type ?: "") < 0)
+			die("%m");
+		errno = err;
+		die_file(path, "events");
+	}
+	err = *s->attrs ? kecho_sub_attr_set(s->subs[i], s->attrs) : 0;
+	if (err)
+		die_attrs(s, i, err);
+	if (s->boost)
+		favour(s, i);
+	s->fds[i].fd = kecho_fd(s->subs[i]);
+	if (s->fds[i].fd < 0) {
+		errno = -s->fds[i].fd;
+		die_node(s->channels[i]);
+	}
+	s->fds[i].events = POLLIN;
+}
+
+/* The next event of channel @i; false: none is there now. */
+static bool read_event(struct sub *s, int i, struct kecho_event *event)
+{
+	int n;
+
+	while ((n = kecho_poll(s->subs[i], event, 0)) == -EINTR)
+		;
+	if (n >= 0)
+		return n;
+	if (n == -EPROTO)
+		die("%s: the node's events are of another form: are it and kecho of one version?",
+		    s->channels[i]);
+	errno = -n;
+	if (n == -ENODEV)
+		warning("channel %s is gone", s->channels[i]);
+	else
+		warning("%s: %m", s->channels[i]);
+	s->fds[i].fd = -1;
+	return false;
+}
+
+static void print_event(struct sub *s, int i, const struct kecho_event *event)
+{
+	if (event->lost > s->lost[i]) {
+		warning("%s: %llu events lost, this reader was too slow", s->channels[i],
+			(unsigned long long)(event->lost - s->lost[i]));
+		s->lost[i] = event->lost;
 	}
 	if (s->json) {
-		print_event_json(event);
+		print_event_json(s->channels[i], event);
 	} else if (s->format) {
-		print_event_format(event, s->format);
+		print_event_format(s->channels[i], event, s->format);
 	} else {
-		fwrite(event->payload, 1, event->payload_len, stdout);
+		fwrite(event->data, 1, event->len, stdout);
 		putchar('\n');
 	}
 	if (fflush(stdout))
@@ -183,11 +233,12 @@ static void print_event(struct sub *s, int i, const struct event *event)
 /* True: the count is reached. */
 static bool drain(struct sub *s, int i)
 {
-	struct event event;
+	struct kecho_event event;
 	int n;
 
 	for (n = 0; n < BATCH && read_event(s, i, &event); n++) {
 		print_event(s, i, &event);
+		kecho_event_put(s->subs[i], &event);
 		if (s->count > 0 && --s->count == 0)
 			return true;
 	}
@@ -199,7 +250,7 @@ static bool all_gone(const struct sub *s)
 	int i;
 
 	for (i = 0; i < s->nchannels; i++)
-		if (s->files[i].fd >= 0)
+		if (s->fds[i].fd >= 0)
 			return false;
 	return true;
 }
@@ -210,16 +261,16 @@ static int receive(struct sub *s)
 	int i, n;
 
 	while (!all_gone(s)) {
-		n = poll(s->files, s->nchannels + 1, remaining_ms(deadline));
+		n = poll(s->fds, s->nchannels + 1, remaining_ms(deadline));
 		if (n < 0 && errno != EINTR)
 			die("poll: %m");
 		/* Nobody reads the pipe any more: do not wait for an event to see it. */
-		if (n > 0 && s->files[s->nchannels].revents & (POLLERR | POLLHUP | POLLNVAL)) {
+		if (n > 0 && s->fds[s->nchannels].revents & (POLLERR | POLLHUP | POLLNVAL)) {
 			raise(SIGPIPE);
 			return EXIT_FAILURE;
 		}
 		for (i = 0; n > 0 && i < s->nchannels; i++)
-			if (s->files[i].revents && drain(s, i))
+			if (s->fds[i].revents && drain(s, i))
 				return EXIT_SUCCESS;
 		if (remaining_ms(deadline) == 0)
 			return EXIT_TIMEOUT;
@@ -229,29 +280,28 @@ static int receive(struct sub *s)
 
 int cmd_sub(int argc, char **argv)
 {
-	struct sub s = { .count = -1, .timeout_ms = -1, .size = 64 << 10 };
+	struct sub s = { .count = -1, .timeout_ms = -1 };
 	int i, status;
 
 	argp_parse(&sub_argp, argc, argv, 0, NULL, &s);
-	s.files = calloc(s.nchannels + 1, sizeof(*s.files));
+	s.fds = calloc(s.nchannels + 1, sizeof(*s.fds));
+	s.kechos = calloc(s.nchannels, sizeof(*s.kechos));
+	s.subs = calloc(s.nchannels, sizeof(*s.subs));
 	s.lost = calloc(s.nchannels, sizeof(*s.lost));
-	s.buf = malloc(s.size);
-	if (!s.files || !s.lost || !s.buf)
+	if (!s.fds || !s.kechos || !s.subs || !s.lost)
 		die("%m");
-	for (i = 0; i < s.nchannels; i++) {
-		s.files[i].fd = open_events(s.channels[i], s.type, O_RDONLY);
-		s.files[i].events = POLLIN;
-		if (*s.attrs.lines)
-			set_attrs(&s, i);
-	}
-	s.files[i].fd = STDOUT_FILENO;
+	for (i = 0; i < s.nchannels; i++)
+		subscribe(&s, i);
+	s.fds[i].fd = STDOUT_FILENO;
 
 	status = receive(&s);
-	for (i = 0; i < s.nchannels; i++)
-		if (s.files[i].fd >= 0)
-			close(s.files[i].fd);
-	free(s.files);
+	for (i = 0; i < s.nchannels; i++) {
+		kecho_unsubscribe(s.subs[i]);
+		kecho_close(s.kechos[i]);
+	}
+	free(s.fds);
+	free(s.kechos);
+	free(s.subs);
 	free(s.lost);
-	free(s.buf);
 	return status;
 }

@@ -43,6 +43,12 @@ static inline void list_del_init(struct list_head *n)
 	INIT_LIST_HEAD(n);
 }
 
+static inline void list_move(struct list_head *n, struct list_head *h)
+{
+	list_del(n);
+	list_add(n, h);
+}
+
 static inline int list_empty(const struct list_head *h)
 {
 	return h->next == h;

@@ -41,6 +41,9 @@
 /* What all the queues of one user's sinks may hold together. */
 #define KECHO_USER_BYTES	(256u << 20)
 
+/* What kechofsd lends one user as memory for rings; the kernel's is charged to the memory cgroup. */
+#define KECHO_USER_RINGS	(256u << 20)
+
 /* A link's records that the peer has not acknowledged, and its control records not yet sent. */
 #define KECHO_HISTORY_BYTES	(4u << 20)
 #define KECHO_HISTORY_RECORDS	4096

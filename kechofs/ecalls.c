@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The rings of open events files, in memory that is shared with their programs. A program shows the token of its file on a socket and
+ * gets the memory, an eventfd that wakes it and one that wakes us. No thread serves them: the loop does, when it is kicked, and without
+ * sleeping while a program wants us awake (idle_us).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "../lib/ecalls/port.h"
+#include "fs.h"
+
+/* Records taken from one ring before others have their turn. */
+#define ROUND 256
+/* Looks at the rings of those who keep us awake between two looks at everything else. */
+#define LOOKS 32
+/* Connections that have not shown a token yet. */
+#define PENDING_MAX 64
+
+/**
+ * struct rings_server - made when the first program asks for rings
+ * @offered: files with a token
+ * @pending, @all: &struct rings, without and with a file
+ * @awake: those that are looked at without a kick; @wakes: whose programs are to be woken; @dead: to be freed
+ */
+struct rings_server {
+	struct fs *fs;
+	struct watch listener;
+	char name[40];
+	struct list_head offered;
+	struct list_head pending, all, awake, wakes, dead;
+	u32 npending;
+};
+
+/**
+ * struct rings - a connection to a program, and then its rings
+ * @conn, @kick: fd -1 once it has ended
+ * @file: NULL: no token yet, or ended
+ * @until: when we stop to look for more
+ */
+struct rings {
+	struct list_head node, awake, wakes;
+	struct rings_server *server;
+	struct watch conn, kick;
+	int wakefd;
+	struct file *file;
+	struct kecho_port port;
+	void *memory;
+	u64 bytes, idle_ns, until;
+	uid_t uid;
+	bool signals;
+};
+
+/* --- serving --- */
+
+static void note_wake(struct rings *r)
+{
+	if (list_empty(&r->wakes))
+		list_add_tail(&r->wakes, &r->server->wakes);
+}
+
+void rings_ready(struct rings *r)
+{
+	bool asleep = false;
+
+	kecho_port_fill(&r->port, &asleep);
+	if (asleep)
+		note_wake(r);
+}
+
+struct kecho_msg *rings_apart(struct rings *r)
+{
+	return kecho_port_apart(&r->port);
+}
+
+static void be_awake(struct rings *r)
+{
+	if (!list_empty(&r->awake))
+		return;
+	kecho_port_busy(&r->port);
+	list_add_tail(&r->awake, &r->server->awake);
+	r->until = home_now() + r->idle_ns;
+}
+
+/* Returns how many events went one way or the other, or -EPROTO. Without memory it is tried again, when we are awake. */
+static int serve(struct rings *r)
+{
+	bool asleep = false;
+	u32 taken;
+	int err;
+
+	err = kecho_port_drain(&r->port, home_realtime(), ROUND, NULL, &taken, &asleep);
+	if (err != -EPROTO)
+		err = kecho_port_fill(&r->port, &asleep);
+	if (asleep || err == -EPROTO)
+		note_wake(r);
+	return err < 0 ? err : (int)taken + err;
+}
+
+static void rings_end(struct rings *r)
+{
+	struct file *f = r->file;
+	u32 taken;
+	bool wake;
+
+	if (f) {
+		/* What the program has submitted is published, though it may have died since; no more than is in a ring. */
+		kecho_port_drain(&r->port, home_realtime(), r->bytes / sizeof(struct kecho_frame), NULL, &taken, &wake);
+		f->rings = NULL;
+		kecho_port_exit(&r->port);
+		munmap(r->memory, r->bytes);
+		close(r->kick.fd);
+		r->kick.fd = -1;
+		r->file = NULL;
+	} else {
+		r->server->npending--;
+	}
+	if (r->wakefd >= 0)
+		close(r->wakefd);
+	r->wakefd = -1;
+	close(r->conn.fd);
+	r->conn.fd = -1;
+	list_del_init(&r->awake);
+	list_del_init(&r->wakes);
+	list_move(&r->node, &r->server->dead);
+}
+
+static void broken(struct rings *r)
+{
+	pr_warn("%s: a program has written into its rings what cannot be\n", r->file->dir->name);
+	rings_end(r);
+}
+
+/* False: ended, or it sleeps from now on. */
+static bool look(struct rings *r)
+{
+	int n = serve(r);
+	u64 now = home_now();
+
+	if (n < 0) {
+		broken(r);
+		return false;
+	}
+	if (n) {
+		r->until = now + r->idle_ns;
+	} else if (now >= r->until && kecho_port_idle(&r->port)) {
+		list_del_init(&r->awake);
+		rings_ready(r);
+		return false;
+	}
+	return true;
+}
+
+bool rings_busy(struct home *h)
+{
+	struct fs *fs = container_of(h, struct fs, home);
+	struct rings_server *s = fs->rings;
+	struct rings *r, *next;
+	int i;
+
+	if (!s)
+		return false;
+	for (i = 0; i < LOOKS && !list_empty(&s->awake); i++) {
+		list_for_each_entry_safe(r, next, &s->awake, awake)
+			look(r);
+		rings_settle(fs);
+	}
+	return !list_empty(&s->awake);
+}
+
+void rings_room(struct rings *r)
+{
+	if (r->port.blocked)
+		be_awake(r);
+}
+
+static void free_dead(struct rings_server *s)
+{
+	struct rings *r, *next;
+
+	list_for_each_entry_safe(r, next, &s->dead, node)
+		free(r);
+	INIT_LIST_HEAD(&s->dead);
+}
+
+bool rings_settle(struct fs *fs)
+{
+	struct rings_server *s = fs->rings;
+	struct rings *r, *next;
+	u64 one = 1;
+
+	if (!s)
+		return false;
+	free_dead(s);
+	if (list_empty(&s->wakes))
+		return false;
+	list_for_each_entry_safe(r, next, &s->wakes, wakes) {
+		list_del_init(&r->wakes);
+		/* Full: it is awake. */
+		if (write(r->wakefd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+			pr_warn("cannot wake a program: %s\n", strerror(errno));
+		if (r->signals)
+			send(r->conn.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	return true;
+}
+
+static void on_kick(struct watch *w, uint32_t events)
+{
+	struct rings *r = container_of(w, struct rings, kick);
+	u64 n;
+
+	(void)events;
+	if (read(w->fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+		pr_warn("cannot read a kick: %s\n", strerror(errno));
+	be_awake(r);
+	look(r);
+}
+
+/* --- attaching --- */
+
+static u64 lent(const struct rings_server *s, uid_t uid)
+{
+	const struct rings *r;
+	u64 bytes = 0;
+
+	list_for_each_entry(r, &s->all, node)
+		if (r->uid == uid)
+			bytes += r->bytes;
+	return bytes;
+}
+
+static struct file *offered(const struct rings_server *s, u64 token)
+{
+	struct file *f;
+
+	list_for_each_entry(f, &s->offered, offered)
+		if (f->token == token)
+			return f;
+	return NULL;
+}
+
+static int share_memory(struct rings *r, int *fd)
+{
+	*fd = memfd_create("kecho", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (*fd < 0)
+		return -errno;
+	/* Cut short by the program, it would kill us. */
+	if (ftruncate(*fd, r->bytes) || fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return -errno;
+	r->memory = mmap(NULL, r->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	return r->memory == MAP_FAILED ? -errno : 0;
+}
+
+/* @memfd is the caller's to close. */
+static int attach(struct rings *r, struct kecho_attach *a, int *memfd)
+{
+	struct rings_server *s = r->server;
+	struct file *f = offered(s, a->token);
+	int err;
+
+	if (!f)
+		return -EBADF;
+	if (f->rings || (f->reader && (f->reader->msg || !list_empty(&f->reads))))
+		return -EBUSY;
+	r->signals = a->flags & KECHO_ATTACH_SIGNAL;
+	err = kecho_port_sizes(a, f->writer, f->reader);
+	if (err)
+		return err;
+	if (lent(s, r->uid) + a->bytes > KECHO_USER_RINGS)
+		return -ENOSPC;
+	r->bytes = a->bytes;
+	r->idle_ns = a->idle_us * 1000ull;
+	r->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	r->kick = (struct watch){ eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), on_kick };
+	err = r->wakefd < 0 || r->kick.fd < 0 ? -errno : share_memory(r, memfd);
+	if (!err)
+		err = home_watch(&s->fs->home, &r->kick, EPOLLIN);
+	if (err)
+		goto fail;
+	r->port = (struct kecho_port){
+		.channel = f->dir->channel, .type = dir_is_type(f->dir) ? f->dir->name : "", .publishes = f->writer,
+		.sink = f->reader ? f->reader->sink : NULL,
+	};
+	kecho_port_init(&r->port, a, r->memory);
+	r->file = f;
+	f->rings = r;
+	s->npending--;
+	list_move(&r->node, &s->all);
+	rings_ready(r);
+	if (r->idle_ns)
+		be_awake(r);
+	return 0;
+fail:
+	if (r->memory && r->memory != MAP_FAILED)
+		munmap(r->memory, r->bytes);
+	if (r->kick.fd >= 0)
+		close(r->kick.fd);
+	r->kick.fd = -1;
+	r->memory = NULL;
+	r->bytes = 0;
+	return err;
+}
+
+static void answer(struct rings *r, struct kecho_attach *a, int memfd)
+{
+	int fds[3] = { memfd, r->wakefd, r->kick.fd };
+	struct iovec iov = { a, sizeof(*a) };
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(fds))];
+	} c = { 0 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (!a->events) {
+		m.msg_control = c.buf;
+		m.msg_controllen = sizeof(c.buf);
+		*CMSG_FIRSTHDR(&m) = (struct cmsghdr){ CMSG_LEN(sizeof(fds)), SOL_SOCKET, SCM_RIGHTS };
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), fds, sizeof(fds));
+	}
+	if (sendmsg(r->conn.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		rings_end(r);
+}
+
+static void on_conn(struct watch *w, uint32_t events)
+{
+	struct rings *r = container_of(w, struct rings, conn);
+	struct kecho_attach a;
+	int memfd = -1;
+	ssize_t n;
+
+	(void)events;
+	n = recv(w->fd, &a, sizeof(a), 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	/* It has closed it, or says what is no question. */
+	if (r->file || n != sizeof(a)) {
+		rings_end(r);
+		return;
+	}
+	a.events = attach(r, &a, &memfd);
+	answer(r, &a, memfd);
+	if (memfd >= 0)
+		close(memfd);
+}
+
+static void on_listener(struct watch *w, uint32_t events)
+{
+	struct rings_server *s = container_of(w, struct rings_server, listener);
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	struct rings *r;
+	int fd;
+
+	(void)events;
+	fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (s->npending >= PENDING_MAX)
+		rings_end(list_last_entry(&s->pending, struct rings, node));
+	r = calloc(1, sizeof(*r));
+	if (!r || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len)) {
+		free(r);
+		close(fd);
+		return;
+	}
+	r->server = s;
+	r->uid = cred.uid;
+	r->conn = (struct watch){ fd, on_conn };
+	r->kick.fd = r->wakefd = -1;
+	INIT_LIST_HEAD(&r->awake);
+	INIT_LIST_HEAD(&r->wakes);
+	list_add(&r->node, &s->pending);
+	s->npending++;
+	if (home_watch(&s->fs->home, &r->conn, EPOLLIN))
+		rings_end(r);
+}
+
+static int server_start(struct fs *fs)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct rings_server *s = calloc(1, sizeof(*s));
+	u64 id;
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->fs = fs;
+	INIT_LIST_HEAD(&s->offered);
+	INIT_LIST_HEAD(&s->pending);
+	INIT_LIST_HEAD(&s->all);
+	INIT_LIST_HEAD(&s->awake);
+	INIT_LIST_HEAD(&s->wakes);
+	INIT_LIST_HEAD(&s->dead);
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		id = home_realtime();
+	snprintf(s->name, sizeof(s->name), "kecho-%016llx", (unsigned long long)id);
+	strcpy(un.sun_path + 1, s->name);
+	s->listener = (struct watch){ socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on_listener };
+	if (s->listener.fd < 0 || bind(s->listener.fd, (struct sockaddr *)&un, offsetof(struct sockaddr_un, sun_path) + 1 + strlen(s->name)) ||
+	    listen(s->listener.fd, PENDING_MAX)) {
+		err = -errno;
+		goto fail;
+	}
+	err = home_watch(&fs->home, &s->listener, EPOLLIN);
+	if (err)
+		goto fail;
+	fs->rings = s;
+	return 0;
+fail:
+	if (s->listener.fd >= 0)
+		close(s->listener.fd);
+	free(s);
+	return err;
+}
+
+int rings_offer(struct fs *fs, struct file *f, struct kecho_socket *out)
+{
+	int err = fs->rings ? 0 : server_start(fs);
+
+	if (err)
+		return err;
+	while (!f->token)
+		if (getrandom(&f->token, sizeof(f->token), 0) != sizeof(f->token))
+			return -EIO;
+	if (list_empty(&f->offered))
+		list_add(&f->offered, &fs->rings->offered);
+	*out = (struct kecho_socket){ .token = f->token };
+	strcpy(out->name, fs->rings->name);
+	return 0;
+}
+
+void rings_close(struct file *f)
+{
+	if (f->rings)
+		rings_end(f->rings);
+	list_del_init(&f->offered);
+}
+
+void rings_exit(struct fs *fs)
+{
+	struct rings_server *s = fs->rings;
+	struct file *f, *after;
+	struct rings *r, *next;
+
+	if (!s)
+		return;
+	list_for_each_entry_safe(r, next, &s->pending, node)
+		rings_end(r);
+	list_for_each_entry_safe(r, next, &s->all, node)
+		rings_end(r);
+	list_for_each_entry_safe(f, after, &s->offered, offered)
+		list_del_init(&f->offered);
+	free_dead(s);
+	close(s->listener.fd);
+	free(s);
+	fs->rings = NULL;
+}
