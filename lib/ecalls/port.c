@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+#include <asm/barrier.h>
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/poll.h>
@@ -133,7 +134,9 @@ int kecho_port_drain(struct kecho_port *p, u64 time_ns, u32 max, struct kecho_ba
 		++*n;
 		err = 0;
 	}
-	p->blocked = err == -EAGAIN || err == -ENODEV;
+	WRITE_ONCE(p->blocked, err == -EAGAIN || err == -ENODEV);
+	if (p->blocked)
+		smp_mb();	/* @blocked, then whether there was room meanwhile: room() says that first, then looks at @blocked */
 	if (*n && kecho_ring_release(e, e->pos))
 		*wake = true;
 	return err;
