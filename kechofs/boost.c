@@ -63,9 +63,10 @@ static unsigned long long number(pid_t tid, const char *name, const char *format
 	unsigned long long n = 0;
 	char line[256];
 
+	/* What is said of a limit with no number is "unlimited". */
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, format, &n) == 1)
-			break;
+		if (!strncmp(line, format, strcspn(format, "%")) && sscanf(line, format, &n) != 1)
+			n = ~0ull;
 	if (f)
 		fclose(f);
 	return n;
@@ -79,12 +80,15 @@ static bool capable(pid_t tid)
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", tid);
 	return !stat(path, &theirs) && !stat("/proc/self/ns/user", &ours) && theirs.st_ino == ours.st_ino &&
-	       number(tid, "status", "CapEff: %llx") >> CAP_SYS_NICE & 1;
+	       number(tid, "status", "CapEff:%llx") >> CAP_SYS_NICE & 1;
 }
 
 /* Limits by /proc, for prlimit() on another user's process takes a capability. */
 static bool permitted(pid_t tid, const struct kecho_boost *wish)
 {
+	/* 0: in a pid namespace that we do not see. */
+	if (!tid)
+		return false;
 	if (capable(tid))
 		return true;
 	if (wish->policy == KECHO_BOOST_FIFO)
@@ -123,7 +127,7 @@ void boost_raise(struct fs *fs, struct boost *b)
 	struct sched_param rt = { .sched_priority = sched_get_priority_min(SCHED_FIFO) };
 	int err;
 
-	if (!b->tid || !list_empty(&b->raised) || sched_getscheduler(b->tid) != SCHED_OTHER || began(b->tid) != b->born)
+	if (!b->tid || !list_empty(&b->raised) || (sched_getscheduler(b->tid) & ~SCHED_RESET_ON_FORK) != SCHED_OTHER || began(b->tid) != b->born)
 		return;
 	b->own_nice = getpriority(PRIO_PROCESS, b->tid);
 	if (b->wish.policy == KECHO_BOOST_FIFO)

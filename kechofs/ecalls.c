@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The rings of open events files, in memory that is shared with their programs. A program shows the token of its file on a socket and
- * gets the memory, an eventfd that wakes it and one that wakes us. No thread serves them: the loop does, when it is kicked, and without
+ * gets the memory; packets on the connection wake it, and kick us. No thread serves them: the loop does, when it is kicked, and without
  * sleeping while a program wants us awake (idle_us).
  */
 #define _GNU_SOURCE
@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -25,11 +24,16 @@
 #define LOOKS 32
 /* Connections that have not shown a token yet. */
 #define PENDING_MAX 64
+/* What small rings cost besides their bytes. */
+#define LEAST_BYTES (64u << 10)
+/* Read at once from one connection. */
+#define KICKS 64
 
 /**
  * struct rings_server - made when the first program asks for rings
  * @offered: files with a token
  * @pending, @all: &struct rings, without and with a file
+ * @deaf: the listener is not watched: there was no descriptor for one more
  * @awake: those that are looked at without a kick; @wakes: whose programs are to be woken; @dead: to be freed
  */
 struct rings_server {
@@ -39,25 +43,32 @@ struct rings_server {
 	struct list_head offered;
 	struct list_head pending, all, awake, wakes, dead;
 	u32 npending;
+	bool deaf;
 };
 
 /**
  * struct rings - a connection to a program, and then its rings
- * @conn, @kick: fd -1 once it has ended
- * @file: NULL: no token yet, or ended
+ *
+ * Pending until it has shown a token; then the file's, until that or the connection ends. What has been submitted by then is still
+ * published, a round at a turn, for which it holds the channel; then it is dead, and freed by settle.
+ *
+ * @conn: fd -1 once it has ended
+ * @file: NULL before and after
+ * @type: of the file's directory
  * @until: when we stop to look for more
+ * @left: after the file's end, how many records there may be
  */
 struct rings {
 	struct list_head node, awake, wakes;
 	struct rings_server *server;
-	struct watch conn, kick;
-	int wakefd;
+	struct watch conn;
 	struct file *file;
 	struct kecho_port port;
+	char type[KECHO_NAME_MAX + 1];
 	void *memory;
 	u64 bytes, idle_ns, until;
+	u32 left;
 	uid_t uid;
-	bool signals;
 };
 
 /* --- serving --- */
@@ -68,20 +79,6 @@ static void note_wake(struct rings *r)
 		list_add_tail(&r->wakes, &r->server->wakes);
 }
 
-void rings_ready(struct rings *r)
-{
-	bool asleep = false;
-
-	kecho_port_fill(&r->port, &asleep);
-	if (asleep)
-		note_wake(r);
-}
-
-struct kecho_msg *rings_apart(struct rings *r)
-{
-	return kecho_port_apart(&r->port);
-}
-
 static void be_awake(struct rings *r)
 {
 	if (!list_empty(&r->awake))
@@ -89,6 +86,21 @@ static void be_awake(struct rings *r)
 	kecho_port_busy(&r->port);
 	list_add_tail(&r->awake, &r->server->awake);
 	r->until = home_now() + r->idle_ns;
+}
+
+void rings_ready(struct rings *r)
+{
+	bool asleep = false;
+
+	if (kecho_port_fill(&r->port, &asleep) == KECHO_PORT_FILL)
+		be_awake(r);
+	if (asleep)
+		note_wake(r);
+}
+
+struct kecho_msg *rings_apart(struct rings *r)
+{
+	return kecho_port_apart(&r->port);
 }
 
 /* Returns how many events went one way or the other, or -EPROTO. Without memory it is tried again, when we are awake. */
@@ -106,58 +118,73 @@ static int serve(struct rings *r)
 	return err < 0 ? err : (int)taken + err;
 }
 
-static void rings_end(struct rings *r)
+static void rings_dead(struct rings *r)
 {
-	struct file *f = r->file;
-	u32 taken;
-	bool wake;
-
-	if (f) {
-		/* What the program has submitted is published, though it may have died since; no more than is in a ring. */
-		kecho_port_drain(&r->port, home_realtime(), r->bytes / sizeof(struct kecho_frame), NULL, &taken, &wake);
-		f->rings = NULL;
-		kecho_port_exit(&r->port);
-		munmap(r->memory, r->bytes);
-		close(r->kick.fd);
-		r->kick.fd = -1;
-		r->file = NULL;
-	} else {
-		r->server->npending--;
-	}
-	if (r->wakefd >= 0)
-		close(r->wakefd);
-	r->wakefd = -1;
-	close(r->conn.fd);
-	r->conn.fd = -1;
+	munmap(r->memory, r->bytes);
+	kecho_channel_put(r->port.channel);
 	list_del_init(&r->awake);
-	list_del_init(&r->wakes);
 	list_move(&r->node, &r->server->dead);
 }
 
-static void broken(struct rings *r)
+/* The program has submitted it, though it may have died since. */
+static void publish_rest(struct rings *r)
 {
-	pr_warn("%s: a program has written into its rings what cannot be\n", r->file->dir->name);
-	rings_end(r);
+	bool asleep;
+	u32 taken;
+	int err;
+
+	err = kecho_port_drain(&r->port, home_realtime(), min_t(u32, ROUND, r->left), NULL, &taken, &asleep);
+	r->left -= taken;
+	if (!err && taken && r->left)
+		return;
+	if (err && err != -EPROTO)
+		pr_warn("%s: what a program left in its ring could not be published: %s\n", r->port.channel->name, strerror(-err));
+	rings_dead(r);
 }
 
-/* False: ended, or it sleeps from now on. */
-static bool look(struct rings *r)
+static void rings_end(struct rings *r)
 {
-	int n = serve(r);
-	u64 now = home_now();
+	struct rings_server *s = r->server;
 
-	if (n < 0) {
-		broken(r);
-		return false;
+	close(r->conn.fd);
+	r->conn.fd = -1;
+	list_del_init(&r->wakes);
+	s->npending -= !r->file;
+	if (s->deaf && !home_watch(&s->fs->home, &s->listener, EPOLLIN))
+		s->deaf = false;
+	if (!r->file) {
+		list_move(&r->node, &s->dead);
+		return;
 	}
-	if (n) {
+	kecho_port_exit(&r->port);
+	r->file->rings = NULL;
+	r->file = NULL;
+	r->port.sink = NULL;
+	r->left = r->bytes / sizeof(struct kecho_frame);
+	be_awake(r);
+}
+
+/* One look at an awake one. */
+static void look(struct rings *r)
+{
+	u64 now;
+	int n;
+
+	if (!r->file) {
+		publish_rest(r);
+		return;
+	}
+	n = serve(r);
+	now = home_now();
+	if (n < 0) {
+		pr_debug("%s: a program has written into its rings what cannot be\n", r->port.channel->name);
+		rings_end(r);
+	} else if (n) {
 		r->until = now + r->idle_ns;
 	} else if (now >= r->until && kecho_port_idle(&r->port)) {
 		list_del_init(&r->awake);
 		rings_ready(r);
-		return false;
 	}
-	return true;
 }
 
 bool rings_busy(struct home *h)
@@ -167,14 +194,15 @@ bool rings_busy(struct home *h)
 	struct rings *r, *next;
 	int i;
 
-	if (!s)
+	if (!s || list_empty(&s->awake))
 		return false;
 	for (i = 0; i < LOOKS && !list_empty(&s->awake); i++) {
 		list_for_each_entry_safe(r, next, &s->awake, awake)
 			look(r);
 		rings_settle(fs);
 	}
-	return !list_empty(&s->awake);
+	/* What that has caused is to be settled, even if none is awake any more. */
+	return true;
 }
 
 void rings_room(struct rings *r)
@@ -196,7 +224,6 @@ bool rings_settle(struct fs *fs)
 {
 	struct rings_server *s = fs->rings;
 	struct rings *r, *next;
-	u64 one = 1;
 
 	if (!s)
 		return false;
@@ -205,25 +232,10 @@ bool rings_settle(struct fs *fs)
 		return false;
 	list_for_each_entry_safe(r, next, &s->wakes, wakes) {
 		list_del_init(&r->wakes);
-		/* Full: it is awake. */
-		if (write(r->wakefd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-			pr_warn("cannot wake a program: %s\n", strerror(errno));
-		if (r->signals)
-			send(r->conn.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		/* If there is no room for one more, it has enough of them to wake up. */
+		send(r->conn.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
 	return true;
-}
-
-static void on_kick(struct watch *w, uint32_t events)
-{
-	struct rings *r = container_of(w, struct rings, kick);
-	u64 n;
-
-	(void)events;
-	if (read(w->fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
-		pr_warn("cannot read a kick: %s\n", strerror(errno));
-	be_awake(r);
-	look(r);
 }
 
 /* --- attaching --- */
@@ -235,7 +247,7 @@ static u64 lent(const struct rings_server *s, uid_t uid)
 
 	list_for_each_entry(r, &s->all, node)
 		if (r->uid == uid)
-			bytes += r->bytes;
+			bytes += max_t(u64, r->bytes, LEAST_BYTES);
 	return bytes;
 }
 
@@ -272,7 +284,6 @@ static int attach(struct rings *r, struct kecho_attach *a, int *memfd)
 		return -EBADF;
 	if (f->rings || (f->reader && (f->reader->msg || !list_empty(&f->reads))))
 		return -EBUSY;
-	r->signals = a->flags & KECHO_ATTACH_SIGNAL;
 	err = kecho_port_sizes(a, f->writer, f->reader);
 	if (err)
 		return err;
@@ -280,15 +291,13 @@ static int attach(struct rings *r, struct kecho_attach *a, int *memfd)
 		return -ENOSPC;
 	r->bytes = a->bytes;
 	r->idle_ns = a->idle_us * 1000ull;
-	r->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	r->kick = (struct watch){ eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), on_kick };
-	err = r->wakefd < 0 || r->kick.fd < 0 ? -errno : share_memory(r, memfd);
-	if (!err)
-		err = home_watch(&s->fs->home, &r->kick, EPOLLIN);
+	err = share_memory(r, memfd);
 	if (err)
-		goto fail;
+		return err;
+	if (dir_is_type(f->dir))
+		strcpy(r->type, f->dir->name);
 	r->port = (struct kecho_port){
-		.channel = f->dir->channel, .type = dir_is_type(f->dir) ? f->dir->name : "", .publishes = f->writer,
+		.channel = kecho_channel_get(f->dir->channel), .type = r->type, .publishes = f->writer,
 		.sink = f->reader ? f->reader->sink : NULL,
 	};
 	kecho_port_init(&r->port, a, r->memory);
@@ -300,57 +309,55 @@ static int attach(struct rings *r, struct kecho_attach *a, int *memfd)
 	if (r->idle_ns)
 		be_awake(r);
 	return 0;
-fail:
-	if (r->memory && r->memory != MAP_FAILED)
-		munmap(r->memory, r->bytes);
-	if (r->kick.fd >= 0)
-		close(r->kick.fd);
-	r->kick.fd = -1;
-	r->memory = NULL;
-	r->bytes = 0;
-	return err;
 }
 
 static void answer(struct rings *r, struct kecho_attach *a, int memfd)
 {
-	int fds[3] = { memfd, r->wakefd, r->kick.fd };
 	struct iovec iov = { a, sizeof(*a) };
 	union {
 		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(fds))];
+		char buf[CMSG_SPACE(sizeof(memfd))];
 	} c = { 0 };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 
 	if (!a->events) {
 		m.msg_control = c.buf;
 		m.msg_controllen = sizeof(c.buf);
-		*CMSG_FIRSTHDR(&m) = (struct cmsghdr){ CMSG_LEN(sizeof(fds)), SOL_SOCKET, SCM_RIGHTS };
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), fds, sizeof(fds));
+		*CMSG_FIRSTHDR(&m) = (struct cmsghdr){ CMSG_LEN(sizeof(memfd)), SOL_SOCKET, SCM_RIGHTS };
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &memfd, sizeof(memfd));
 	}
 	if (sendmsg(r->conn.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		rings_end(r);
+}
+
+static void on_question(struct rings *r, struct kecho_attach *a)
+{
+	int memfd = -1;
+
+	a->events = attach(r, a, &memfd);
+	answer(r, a, memfd);
+	if (memfd >= 0)
+		close(memfd);
 }
 
 static void on_conn(struct watch *w, uint32_t events)
 {
 	struct rings *r = container_of(w, struct rings, conn);
 	struct kecho_attach a;
-	int memfd = -1;
-	ssize_t n;
+	ssize_t n, kicks = 0;
 
 	(void)events;
-	n = recv(w->fd, &a, sizeof(a), 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	/* It has closed it, or says what is no question. */
-	if (r->file || n != sizeof(a)) {
+	while ((n = recv(w->fd, &a, sizeof(a), MSG_DONTWAIT)) > 0 && r->file && ++kicks < KICKS)
+		;
+	if (!r->file && n == sizeof(a)) {
+		on_question(r, &a);
+	} else if (n == 0 || (n > 0 && !r->file) || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		/* It has closed it, or says what is no question. */
 		rings_end(r);
-		return;
+	} else if (r->file) {
+		be_awake(r);
+		look(r);
 	}
-	a.events = attach(r, &a, &memfd);
-	answer(r, &a, memfd);
-	if (memfd >= 0)
-		close(memfd);
 }
 
 static void on_listener(struct watch *w, uint32_t events)
@@ -363,8 +370,14 @@ static void on_listener(struct watch *w, uint32_t events)
 
 	(void)events;
 	fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		/* It would be told again and again; the next one that ends makes room. */
+		if (errno == EMFILE || errno == ENFILE) {
+			epoll_ctl(s->fs->home.epfd, EPOLL_CTL_DEL, w->fd, NULL);
+			s->deaf = true;
+		}
 		return;
+	}
 	if (s->npending >= PENDING_MAX)
 		rings_end(list_last_entry(&s->pending, struct rings, node));
 	r = calloc(1, sizeof(*r));
@@ -376,7 +389,6 @@ static void on_listener(struct watch *w, uint32_t events)
 	r->server = s;
 	r->uid = cred.uid;
 	r->conn = (struct watch){ fd, on_conn };
-	r->kick.fd = r->wakefd = -1;
 	INIT_LIST_HEAD(&r->awake);
 	INIT_LIST_HEAD(&r->wakes);
 	list_add(&r->node, &s->pending);
@@ -457,7 +469,10 @@ void rings_exit(struct fs *fs)
 	list_for_each_entry_safe(r, next, &s->pending, node)
 		rings_end(r);
 	list_for_each_entry_safe(r, next, &s->all, node)
-		rings_end(r);
+		if (r->file)
+			rings_end(r);
+	list_for_each_entry_safe(r, next, &s->all, node)
+		rings_dead(r);
 	list_for_each_entry_safe(f, after, &s->offered, offered)
 		list_del_init(&f->offered);
 	free_dead(s);

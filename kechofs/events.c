@@ -110,7 +110,7 @@ static bool try_read(struct fs *fs, fuse_req_t req, struct file *f, size_t size,
 {
 	ssize_t n = -EBUSY;
 
-	if (f->rings && !f->reader->msg)
+	if (f->rings && !f->reader->msg && f->reader->mode == KECHO_MODE_FRAMED)
 		f->reader->msg = rings_apart(f->rings);
 	if (!f->rings || f->reader->msg)
 		n = kecho_reader_read(f->reader, fs->rdbuf, min_t(size_t, size, FUSE_MAX), whole);

@@ -253,7 +253,7 @@ static void on_ready(struct kecho_sink *sink)
 {
 	struct file *f = sink->home;
 
-	if (f->boost)
+	if (f->boost && !sink->channel->gone)
 		boost_raise(node_fs(sink->channel->node), f->boost);
 	if (f->rings)
 		rings_ready(f->rings);

@@ -340,6 +340,7 @@ int main(int argc, char **argv)
 
 	home_run(h);
 	stop_fs(&fs);
+	boost_tick(&fs, U64_MAX);
 	rings_exit(&fs);
 	tree_exit(&fs);
 	home_exit(h);

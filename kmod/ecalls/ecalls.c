@@ -5,11 +5,13 @@
  * ring by who publishes.
  */
 #include <linux/file.h>
+#include <linux/memcontrol.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/nsproxy.h>
 #include <linux/poll.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -21,14 +23,19 @@
 #define ROUND 64
 /* So much a publisher copies for us, with the channel locked; what is more is left to the work. */
 #define DIRECT_BYTES (64u << 10)
+/* A program that says so often that there is something where there is nothing has to kick again. */
+#define FUTILE 1000
 
 static struct workqueue_struct *rings_wq;
+/* Works that go on looking: of no more than half of the processors. The others sleep as if nobody had asked. */
+static atomic_t lookers;
 
 /**
  * struct rings - an open /dev/kecho
  * @lock: attaching, and the publishing ring
  * @events: the events file, a reference; NULL until attached, then until release. Set last, with release semantics
  * @memory: @bytes, which programs may have mapped until the file is released
+ * @memcg: whom the work's events are charged to
  * @wait, @async: told when the program is to wake up
  * @room: in the channel's queue of those who wait for room
  * @work: serves both rings; does not run any more once @ending is set
@@ -41,6 +48,7 @@ struct rings {
 	struct file *events;
 	void *memory;
 	u64 bytes, idle_ns;
+	struct mem_cgroup *memcg;
 	wait_queue_head_t wait;
 	struct fasync_struct *async;
 	wait_queue_entry_t room;
@@ -67,7 +75,8 @@ static void fill(struct rings *d)
 {
 	bool asleep = READ_ONCE(d->port.channel->gone);
 
-	kecho_port_fill(&d->port, &asleep);
+	if (kecho_port_fill(&d->port, &asleep) == KECHO_PORT_FILL)
+		queue_work(rings_wq, &d->work);
 	if (asleep)
 		wake(d);
 }
@@ -76,9 +85,9 @@ static void on_ready(struct kecho_rings_user *u)
 {
 	struct rings *d = user_rings(u);
 
-	if (!d)
+	if (!d || READ_ONCE(d->ending))
 		return;
-	if (READ_ONCE(d->port.sink->bytes) > DIRECT_BYTES && !READ_ONCE(d->ending))
+	if (READ_ONCE(d->port.sink->bytes) > DIRECT_BYTES)
 		queue_work(rings_wq, &d->work);
 	else
 		fill(d);
@@ -108,26 +117,27 @@ static int serve(struct rings *d)
 	struct kecho_channel_user *u = d->port.channel->home;
 	struct kecho_batch batch = { 0 };
 	bool asleep = false;
-	int err, rooms, n = 0;
+	int err, rooms, given, n = 0;
 	u32 taken;
 
 	do {
 		rooms = atomic_read(&u->rooms);
 		err = kecho_port_drain(&d->port, home_realtime(), ROUND, &batch, &taken, &asleep);
 		kecho_tcp_send(&batch);
-		n += taken;
+		given = kecho_port_fill(&d->port, &asleep);
+		if (given < 0)
+			err = given;
+		n += taken + max(given, 0);
 		/* There was room again before on_room() could know that it matters. */
 		if (err == -EAGAIN && atomic_read(&u->rooms) != rooms)
 			err = 0;
-		else if (taken < ROUND)
+		else if (taken < ROUND && given < KECHO_PORT_FILL)
 			break;
 		cond_resched();
-	} while (!err && !fatal_signal_pending(current));
-	if (err != -EPROTO && err != -ENOMEM)
-		err = kecho_port_fill(&d->port, &asleep);
+	} while ((!err || (err == -EAGAIN && given > 0)) && !fatal_signal_pending(current));
 	if (asleep || err == -EPROTO)
 		wake(d);
-	return err < 0 ? err : n + err;
+	return err == -EPROTO || err == -ENOMEM ? err : n;
 }
 
 static int serve_locked(struct rings *d)
@@ -153,25 +163,33 @@ static bool go_to_sleep(struct rings *d)
 static void rings_work(struct work_struct *work)
 {
 	struct rings *d = container_of(work, struct rings, work);
-	u64 until = home_now() + d->idle_ns;
-	int n;
+	bool looks = d->idle_ns && atomic_inc_return(&lookers) <= max(1u, num_online_cpus() / 2);
+	u64 idle = looks ? d->idle_ns : 0, until = home_now() + idle;
+	struct mem_cgroup *memcg = set_active_memcg(d->memcg);
+	int n, futile = 0;
 
 	kecho_port_busy(&d->port);
-	while (!READ_ONCE(d->ending)) {
+	while (!READ_ONCE(d->ending) && futile < FUTILE) {
 		n = serve_locked(d);
-		if (n == -ENOMEM)
+		if (n > 0) {
+			until = home_now() + idle;
+			futile = 0;
+		} else if (n == -ENOMEM) {
 			schedule_timeout_uninterruptible(1);
-		else if (n < 0)
+		} else if (n < 0) {
 			break;
-		else if (n)
-			until = home_now() + d->idle_ns;
-		else if (home_now() >= until && go_to_sleep(d)) {
-			serve_locked(d);
-			break;
+		} else if (home_now() >= until) {
+			if (go_to_sleep(d) && serve_locked(d) != -ENOMEM)
+				break;
+			/* There is something, and nothing comes of it. */
+			futile++;
 		}
 		cond_resched();
 		cpu_relax();
 	}
+	if (d->idle_ns)
+		atomic_dec(&lookers);
+	set_active_memcg(memcg);
 }
 
 static int kick(struct rings *d)
@@ -182,7 +200,7 @@ static int kick(struct rings *d)
 		return -EINTR;
 	n = serve(d);
 	mutex_unlock(&d->lock);
-	if (d->idle_ns && n >= 0)
+	if (n == -ENOMEM || (d->idle_ns && n >= 0))
 		queue_work(rings_wq, &d->work);
 	return min(n, 0);
 }
@@ -224,6 +242,7 @@ static int attach(struct rings *d, struct file *events, struct kecho_attach *a)
 		goto fail;
 	d->bytes = a->bytes;
 	d->idle_ns = a->idle_us * (u64)NSEC_PER_USEC;
+	d->memcg = get_mem_cgroup_from_mm(current->mm);
 	d->port = (struct kecho_port){
 		.channel = lent.channel, .type = lent.type, .publishes = lent.publishes, .sink = lent.sink,
 	};
@@ -300,6 +319,7 @@ static int rings_release(struct inode *inode, struct file *file)
 	if (d->events)
 		detach(d);
 	vfree(d->memory);
+	mem_cgroup_put(d->memcg);
 	kfree(d);
 	return 0;
 }

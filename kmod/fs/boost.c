@@ -38,6 +38,10 @@ static void lower(struct boost *b)
 
 static void raise_work(struct work_struct *work)
 {
+	/* What it starts meanwhile must not keep it. */
+	static const struct sched_attr fifo = {
+		.size = sizeof(fifo), .sched_policy = SCHED_FIFO, .sched_priority = 1, .sched_flags = SCHED_FLAG_RESET_ON_FORK,
+	};
 	struct boost *b = container_of(work, struct boost, raise);
 
 	mutex_lock(&b->lock);
@@ -46,7 +50,7 @@ static void raise_work(struct work_struct *work)
 		b->own_nice = task_nice(b->task);
 		b->raised = true;
 		if (b->wish.policy == KECHO_BOOST_FIFO)
-			sched_set_fifo_low(b->task);
+			sched_setattr_nocheck(b->task, &fifo);
 		else
 			sched_set_normal(b->task, b->wish.nice);
 		mod_delayed_work(system_highpri_wq, &b->lower, max(1ul, usecs_to_jiffies(b->wish.max_us)));

@@ -84,7 +84,7 @@ static ssize_t read_event(struct events_file *f, struct iov_iter *to)
 	int n;
 
 	if (f->rings && !r->msg) {
-		r->msg = f->rings->apart(f->rings);
+		r->msg = r->mode == KECHO_MODE_FRAMED ? f->rings->apart(f->rings) : NULL;
 		if (!r->msg)
 			return -EBUSY;
 	}
@@ -120,7 +120,7 @@ static ssize_t events_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			boost_lower(f->boost);
 		if (n != -EAGAIN || nowait(iocb))
 			return n;
-		if (wait_event_interruptible(f->wait, kecho_reader_ready(&f->reader)))
+		if (wait_event_interruptible(f->wait, READ_ONCE(f->rings) || kecho_reader_ready(&f->reader)))
 			return -ERESTARTSYS;
 	}
 }
@@ -475,6 +475,7 @@ int events_lend(struct kecho_home *h, struct file *file, struct kecho_rings_user
 	} else {
 		*lent = (struct kecho_lent){ f->dir->channel, dir_is_type(f->dir) ? f->dir->name : "", f->writes, f->reader.sink };
 		WRITE_ONCE(f->rings, u);
+		wake_up_interruptible_all(&f->wait);
 	}
 	mutex_unlock(&f->read_lock);
 	return err;

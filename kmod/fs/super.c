@@ -415,6 +415,8 @@ static int __init kechofs_init(void)
 	err = register_filesystem(&kechofs_type);
 	if (err)
 		destroy_workqueue(kechofs_wq);
+	else
+		request_module("kecho_ecalls");	/* /dev/kecho, for who has it */
 	return err;
 }
 
@@ -428,7 +430,6 @@ static void __exit kechofs_exit(void)
 module_init(kechofs_init);
 module_exit(kechofs_exit);
 MODULE_ALIAS_FS("kechofs");
-MODULE_SOFTDEP("post: kecho_ecalls");
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The KECho project");
 MODULE_VERSION(KECHO_VERSION);

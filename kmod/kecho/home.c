@@ -35,6 +35,7 @@ static void on_room(struct kecho_channel *ch)
 	u = READ_ONCE(ch->home);
 	if (u) {
 		atomic_inc(&u->rooms);
+		smp_mb__after_atomic();	/* @rooms, then who is blocked: pairs with kecho_port_drain() */
 		wake_up_interruptible_poll(&u->room, EPOLLOUT | EPOLLWRNORM);
 		u->ops->room(u);
 	}

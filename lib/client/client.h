@@ -24,15 +24,14 @@ enum way { WAY_NONE, WAY_DEVICE, WAY_SOCKET, WAY_FILE };
  * struct rings - the ring of an open events file
  * @way: WAY_NONE until it is attached; with WAY_FILE all else is nothing
  * @fd: /dev/kecho, or the connection to kechofsd
- * @kick: beside a connection: the eventfd that wakes the node; else -1
- * @wake: the eventfd that wakes us; of /dev/kecho our own, for rings_done(). @nudged: has been used so
+ * @connected: @fd is a connection: a packet on it wakes us, or the node
+ * @wake: an eventfd of our own, for rings_done(). @nudged: has been used
  * @epoll: readable from when we are woken until rings_settle(), or since the node has gone. Of /dev/kecho only changes are watched: what
  *	it tells by itself is that not all has been given back, or that there is room
  * @end: ours; the producer's if @publishes
  * @waits: the field of the ring by which the node is told to wake us. @armed: it is set
  * @waiters: threads in wait_for()
  * @watched: by kecho_fd() or kecho_signal(): the node is to wake us whenever nothing was found
- * @signals: the connection gets bytes, too
  * @gone: the node has
  * @seen, @since: the other end's position, and since when it has not moved (milliseconds, 0: not looked yet)
  *
@@ -40,13 +39,13 @@ enum way { WAY_NONE, WAY_DEVICE, WAY_SOCKET, WAY_FILE };
  */
 struct rings {
 	enum way way;
-	int fd, wake, kick, epoll;
+	int fd, wake, epoll;
 	struct kecho_rings *shared;
 	size_t bytes;
 	struct kecho_end end;
 	u32 *waits;
 	unsigned int waiters;
-	bool publishes, armed, nudged, watched, signals, gone;
+	bool publishes, connected, armed, nudged, watched, gone;
 	u32 seen;
 	u64 since;
 };
@@ -116,10 +115,9 @@ int node_error(int err);
 void rings_init(struct rings *r);
 /**
  * rings_attach() - attach an open events file, by what there is or k->via says
- * @signals: its wakers are to send signals
  * Return: 0; an error only if it has to be one way: -ENXIO: there is no such way here; -ENODEV, -EACCES, -ENOMEM, -ENOSPC, -ECONNREFUSED
  */
-int rings_attach(struct rings *r, const struct kecho *k, int events, bool publishes, bool signals);
+int rings_attach(struct rings *r, const struct kecho *k, int events, bool publishes);
 void rings_detach(struct rings *r);
 /** rings_error() - -EPROTO, -ENODEV, or 0 */
 int rings_error(const struct rings *r);

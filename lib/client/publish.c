@@ -31,7 +31,7 @@ static int open_publisher(struct kecho *k)
 			return fd == -ENOENT ? -ENODEV : fd;
 		k->events = fd;
 	}
-	return rings_attach(&k->rings, k, k->events, true, false);
+	return rings_attach(&k->rings, k, k->events, true);
 }
 
 /* Tells the node what there is. k->lock */

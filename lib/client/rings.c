@@ -73,13 +73,12 @@ static int call(const char *name, size_t len)
 	return err;
 }
 
-/* @fds: memory, wake, kick */
-static int ask(int conn, struct kecho_attach *a, int fds[3])
+static int ask(int conn, struct kecho_attach *a, int *memfd)
 {
 	struct iovec iov = { a, sizeof(*a) };
 	union {
 		struct cmsghdr align;
-		char buf[CMSG_SPACE(3 * sizeof(int))];
+		char buf[CMSG_SPACE(sizeof(int))];
 	} c = { 0 };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = c.buf, .msg_controllen = sizeof(c.buf) };
 	struct cmsghdr *cm;
@@ -91,16 +90,16 @@ static int ask(int conn, struct kecho_attach *a, int fds[3])
 	if (n <= 0)
 		return n ? -errno : -ENODEV;
 	cm = CMSG_FIRSTHDR(&m);
-	if (cm && cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS && cm->cmsg_len == CMSG_LEN(3 * sizeof(int)))
-		memcpy(fds, CMSG_DATA(cm), 3 * sizeof(int));
+	if (cm && cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS && cm->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(memfd, CMSG_DATA(cm), sizeof(int));
 	if (n != sizeof(*a))
 		return -EPROTO;
-	return a->events < 0 ? a->events : fds[2] < 0 ? -EPROTO : 0;
+	return a->events < 0 ? a->events : *memfd < 0 ? -EPROTO : 0;
 }
 
 static int attach_socket(struct rings *r, int events, struct kecho_attach *a)
 {
-	int fds[3] = { -1, -1, -1 }, err;
+	int memfd = -1, err;
 	struct kecho_socket s;
 	struct stat st;
 
@@ -111,23 +110,20 @@ static int attach_socket(struct rings *r, int events, struct kecho_attach *a)
 		return r->fd;
 	a->events = 0;
 	a->token = s.token;
-	err = ask(r->fd, a, fds);
-	r->wake = fds[1];
-	r->kick = fds[2];
+	err = ask(r->fd, a, &memfd);
 	if (!err)
-		err = fstat(fds[0], &st) ? -errno : (u64)st.st_size < a->bytes ? -EPROTO : map(r, fds[0], a);
-	if (fds[0] >= 0)
-		close(fds[0]);
+		err = fstat(memfd, &st) ? -errno : (u64)st.st_size < a->bytes ? -EPROTO : map(r, memfd, a);
+	if (memfd >= 0)
+		close(memfd);
 	return err;
 }
 
 static int watch_fds(struct rings *r)
 {
 	struct epoll_event wake = { .events = EPOLLIN | EPOLLET };
-	struct epoll_event fd = { .events = r->kick >= 0 ? EPOLLRDHUP : EPOLLET | (r->publishes ? EPOLLOUT : EPOLLIN) };
+	struct epoll_event fd = { .events = EPOLLET | (r->connected ? EPOLLIN | EPOLLRDHUP : r->publishes ? EPOLLOUT : EPOLLIN) };
 
-	if (r->wake < 0)
-		r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (r->wake < 0 || r->epoll < 0 || epoll_ctl(r->epoll, EPOLL_CTL_ADD, r->wake, &wake) ||
 	    epoll_ctl(r->epoll, EPOLL_CTL_ADD, r->fd, &fd))
@@ -137,20 +133,20 @@ static int watch_fds(struct rings *r)
 
 void rings_init(struct rings *r)
 {
-	*r = (struct rings){ .fd = -1, .wake = -1, .kick = -1, .epoll = -1 };
+	*r = (struct rings){ .fd = -1, .wake = -1, .epoll = -1 };
 }
 
-static int try(struct rings *r, enum way way, const struct kecho *k, int events, bool publishes, bool signals)
+static int try(struct rings *r, enum way way, const struct kecho *k, int events, bool publishes)
 {
 	struct kecho_attach a = {
 		.version = KECHO_RING_VERSION, .publish_size = k->publish_size, .receive_size = k->receive_size,
-		.idle_us = publishes ? k->idle_us : 0, .flags = signals ? KECHO_ATTACH_SIGNAL : 0,
+		.idle_us = publishes ? k->idle_us : 0,
 	};
 	int err;
 
 	rings_init(r);
 	r->publishes = publishes;
-	r->signals = signals;
+	r->connected = way == WAY_SOCKET;
 	err = way == WAY_DEVICE ? attach_device(r, events, &a) : attach_socket(r, events, &a);
 	if (!err)
 		err = watch_fds(r);
@@ -159,13 +155,13 @@ static int try(struct rings *r, enum way way, const struct kecho *k, int events,
 	return err;
 }
 
-int rings_attach(struct rings *r, const struct kecho *k, int events, bool publishes, bool signals)
+int rings_attach(struct rings *r, const struct kecho *k, int events, bool publishes)
 {
 	enum way way;
 	int err;
 
 	for (way = k->via ? k->via : WAY_DEVICE; way < WAY_FILE; way++) {
-		err = try(r, way, k, events, publishes, signals);
+		err = try(r, way, k, events, publishes);
 		if (!err)
 			break;
 		if (k->via)
@@ -186,7 +182,6 @@ void rings_detach(struct rings *r)
 	if (r->shared)
 		munmap(r->shared, r->bytes);
 	close_fd(r->epoll);
-	close_fd(r->kick);
 	close_fd(r->wake);
 	close_fd(r->fd);
 	rings_init(r);
@@ -199,19 +194,11 @@ int rings_error(const struct rings *r)
 	return READ_ONCE(r->shared->broken) ? -EPROTO : r->gone ? -ENODEV : 0;
 }
 
-static void signal_eventfd(int fd)
-{
-	u64 one = 1;
-
-	/* EAGAIN: it has been told often enough. */
-	if (write(fd, &one, sizeof(one)) < 0)
-		return;
-}
-
 int rings_kick(struct rings *r)
 {
-	if (r->kick >= 0) {
-		signal_eventfd(r->kick);
+	if (r->connected) {
+		/* EAGAIN: it has been told often enough. That it has gone rings_settle() sees. */
+		send(r->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 		return 0;
 	}
 	return TEMP_FAILURE_RETRY(ioctl(r->fd, KECHO_IOC_KICK)) && errno == EPROTO ? -EPROTO : 0;
@@ -221,13 +208,14 @@ void rings_settle(struct rings *r)
 {
 	struct epoll_event ev[2];
 	int n = epoll_wait(r->epoll, ev, 2, 0);
+	bool woken = n > 0;
 	char byte;
 
 	r->nudged = false;
 	while (n-- > 0)
 		if (ev[n].events & (EPOLLHUP | EPOLLRDHUP))
 			r->gone = true;
-	if (r->signals && r->kick >= 0)
+	if (woken && r->connected)
 		while (recv(r->fd, &byte, 1, MSG_DONTWAIT) > 0)
 			;
 }
@@ -241,11 +229,11 @@ static void arm(struct rings *r)
 
 void rings_done(struct rings *r, bool settled, bool found)
 {
+	u64 one = 1;
+
 	/* /dev/kecho tells nothing any more when all has been given back, though nobody has seen yet that there is no more. */
-	if (found && (r->waiters || r->watched) && (settled || (r->kick < 0 && !r->nudged))) {
-		r->nudged = true;
-		signal_eventfd(r->wake);
-	}
+	if (found && (r->waiters || r->watched) && (settled || (!r->connected && !r->nudged)))
+		r->nudged = write(r->wake, &one, sizeof(one)) > 0;
 	if (!r->armed || r->waiters || (r->watched && !found))
 		return;
 	r->armed = false;

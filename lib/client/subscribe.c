@@ -20,7 +20,7 @@
 /* s->lock */
 static int attach(struct kecho_sub *s)
 {
-	return s->rings.way ? 0 : rings_attach(&s->rings, s->kecho, s->events, false, s->rings.signals);
+	return s->rings.way ? 0 : rings_attach(&s->rings, s->kecho, s->events, false);
 }
 
 /* The producer is told how far all have been put. s->lock. True: it is to be kicked */
@@ -342,12 +342,7 @@ int kecho_signal(struct kecho_sub *s, int signo)
 	if (s->handler || signo < 0 || signo > SIGRTMAX)
 		return -EINVAL;
 	pthread_mutex_lock(&s->lock);
-	if (!s->rings.way)
-		s->rings.signals = signo;
 	err = attach(s);
-	/* kechofsd is told when it is attached. */
-	if (!err && s->rings.way == WAY_SOCKET && !s->rings.signals)
-		err = -EBUSY;
 	if (!err)
 		err = set_signal(s->rings.shared ? s->rings.fd : s->events, signo);
 	if (!err && signo)

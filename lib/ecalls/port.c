@@ -21,7 +21,7 @@ static u32 ring_size(u32 asked)
 
 int kecho_port_sizes(struct kecho_attach *a, bool publishes, bool receives)
 {
-	if (a->version != KECHO_RING_VERSION || a->flags & ~KECHO_ATTACH_SIGNAL)
+	if (a->version != KECHO_RING_VERSION || a->flags)
 		return -EINVAL;
 	a->publish_size = publishes ? ring_size(a->publish_size) : 0;
 	a->receive_size = receives ? ring_size(a->receive_size) : 0;
@@ -79,6 +79,7 @@ static struct kecho_msg *event_of(struct kecho_port *p, const u8 *record, u32 le
 	u32 head;
 
 	memcpy(&f, record, sizeof(f));
+	barrier();	/* read once */
 	head = f.header + f.type_len + f.attrs_len;
 	*err = -EINVAL;
 	if (f.header < sizeof(f) || head > len || f.prio > KECHO_PRIO_MAX || f.seq || f.time_ns || f.publisher || f.lost || f.flags)
@@ -211,7 +212,7 @@ int kecho_port_fill(struct kecho_port *p, bool *wake)
 	if (!p->sink)
 		return 0;
 	spin_lock_bh(&p->lock);
-	while ((msg = next(p))) {
+	while (n < KECHO_PORT_FILL && (msg = next(p))) {
 		err = give(p, msg, kecho_event_size(msg) - sizeof(struct kecho_event_wire), 0);
 		if (err == -EMSGSIZE) {
 			err = give(p, msg, 0, KECHO_FRAME_APART);

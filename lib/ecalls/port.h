@@ -68,10 +68,14 @@ void kecho_port_busy(struct kecho_port *p);
  */
 bool kecho_port_idle(struct kecho_port *p);
 
+/* Events that are given in one go, with the lock held. */
+#define KECHO_PORT_FILL 256
+
 /**
  * kecho_port_fill() - give the program what is queued at its sink
  * @wake: set if the program sleeps
- * Return: how many events; -EPROTO: the rings are broken. Context: any, as of &struct kecho_node_ops.ready
+ * Return: how many events, KECHO_PORT_FILL: there may be more; -EPROTO: the rings are broken. Context: any, as of
+ * &struct kecho_node_ops.ready
  */
 int kecho_port_fill(struct kecho_port *p, bool *wake);
 /** kecho_port_apart() - the event that is to be read from the file, or NULL; the reference is the caller's, who fills on when it is read */

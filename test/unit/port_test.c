@@ -401,10 +401,9 @@ static void attachments(void **state)
 		a = (struct kecho_attach){ .version = bad[i].version, .flags = bad[i].flags };
 		assert_int_equal(kecho_port_sizes(&a, true, true), -EINVAL);
 	}
-	a = (struct kecho_attach){ .version = 1, .flags = KECHO_ATTACH_SIGNAL, .idle_us = U32_MAX };
+	a = (struct kecho_attach){ .version = 1, .idle_us = U32_MAX };
 	assert_int_equal(kecho_port_sizes(&a, true, true), 0);
 	assert_int_equal(a.idle_us, KECHO_RING_IDLE_MAX);
-	assert_int_equal(a.flags, KECHO_ATTACH_SIGNAL);
 
 	node.max_event = 12345;
 	for (what = 0; what < 4; what++) {

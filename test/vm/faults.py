@@ -315,6 +315,40 @@ def case_poll():
         c.works()
 
 
+def case_rings():
+    with Channel() as c:
+        sweep('open of /dev/kecho', vm.Rings, lambda r, e: e or r.close())
+        made = []
+
+        def before():
+            made.append(vm.Rings())
+
+        def then(got, e):
+            r = made.pop()
+            if e:
+                r.attach(both)
+            r.close()
+            c.works()
+
+        both = os.open(D + b'/events', os.O_RDWR)
+        sweep('attach', lambda: made[0].attach(both), then, before)
+        os.close(both)
+        r = vm.Rings()
+        r.attach(c.writer)
+        sweep('mmap', r.map, lambda got, e: None)
+        lost = [0]
+
+        def taken(got, e):
+            r.kick()
+            got, missed = c.get(), c.lost() > lost[0]
+            ok(got == b'x\n' or (got == b'' and missed), 'of a kick that said %s came %s' % (e, got))
+            lost[0] = c.lost()
+
+        sweep('kick', r.kick, taken, lambda: r.put(b'x'))
+        r.close()
+        c.works()
+
+
 def case_join():
     """In the end the members see each other, whatever failed."""
     vm.cable()

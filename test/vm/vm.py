@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the tests of the modules' life call: modules, mounts, hosts; with few processes, for a debug kernel takes long to start one."""
 import ctypes
+import fcntl
+import mmap
 import os
 import re
+import struct
 import subprocess
 import threading
 import time
@@ -65,6 +68,57 @@ def stays(name):
     except BlockingIOError:
         return
     ok(False, '%s could be unloaded' % name)
+
+
+# --- rings of an open events file, by /dev/kecho: see <linux/kecho.h> ---
+
+KECHO_IOC_ATTACH = 3 << 30 | 40 << 16 | ord('k') << 8 | 3
+KECHO_IOC_KICK = ord('k') << 8 | 4
+
+
+class Rings:
+    """For a few small events: they do not go around."""
+    PUBLISH, RECEIVE = 64, 256  # struct kecho_ring's place; @head is there, @tail 64 bytes further
+
+    def __init__(self):
+        self.dev = os.open('/dev/kecho', os.O_RDWR)
+
+    def attach(self, events, size=65536):
+        a = bytearray(struct.pack('=IiQIIIIQ', 1, events, 0, size, size, 0, 0, 0))
+        fcntl.ioctl(self.dev, KECHO_IOC_ATTACH, a)
+        self.bytes = struct.unpack('=IiQIIIIQ', a)[7]
+
+    def map(self):
+        self.mem = mmap.mmap(self.dev, self.bytes)
+
+    def word(self, at):
+        return struct.unpack_from('=I', self.mem, at)[0]
+
+    def put(self, data):
+        head = self.word(self.PUBLISH)
+        frame = struct.pack('=IHBBQQQQIHH', 48 + len(data), 48, 0, 0, 0, 0, 0, 0, 0, 0, 0) + data
+        at = self.word(12) + head
+        self.mem[at:at + len(frame)] = frame
+        struct.pack_into('=I', self.mem, self.PUBLISH, head + (len(frame) + 7) // 8 * 8)
+
+    def get(self):
+        """The payload of the next event, or None."""
+        tail = self.word(self.RECEIVE + 64)
+        if tail == self.word(self.RECEIVE):
+            return None
+        at = self.word(20) + tail
+        size = self.word(at)
+        data = self.mem[at + 48:at + size]
+        struct.pack_into('=I', self.mem, self.RECEIVE + 64, tail + (size + 7) // 8 * 8)
+        return data
+
+    def kick(self):
+        fcntl.ioctl(self.dev, KECHO_IOC_KICK)
+
+    def close(self):
+        if hasattr(self, 'mem'):
+            self.mem.close()
+        os.close(self.dev)
 
 
 # --- hosts: network namespaces, 10.77.0.N ---

@@ -305,8 +305,7 @@ int kecho_fd(struct kecho_sub *sub);
 /**
  * kecho_signal() - send this process a signal when an event comes, after kecho_poll() has found nothing
  * @signo: SIGIO, or a real-time signal, which is queued; 0: none any more
- * To be called before the subscription's first kecho_poll() and kecho_fd(), for kechofsd must be told when memory is shared.
- * Return: 0; -EOPNOTSUPP: there are no signals this way; -EBUSY: too late; -EINVAL: no such signal, or it has a handler.
+ * Return: 0; -EOPNOTSUPP: there are no signals this way; -EINVAL: no such signal, or it has a handler.
  */
 int kecho_signal(struct kecho_sub *sub, int signo);
 

@@ -102,8 +102,10 @@ __KECHO_ABI(struct kecho_frame, 48);
  * mmap struct kecho_attach.bytes at offset 0. poll tells when there is something to receive, or room
  * to publish; KECHO_IOC_KICK wakes the node. On kechofsd's: KECHO_IOC_SOCKET on the events file
  * names a SOCK_SEQPACKET socket; send struct kecho_attach with the token there, and get it back,
- * filled, with three descriptors: the memory, an eventfd that the node signals, and one to kick it.
- * Both end when the descriptors are closed.
+ * filled, with a descriptor of the memory. From then on a packet on the connection, of any byte, is
+ * what wakes the program, and what kicks the node. (An eventfd would be the same open file for both:
+ * by its O_NONBLOCK each could make the other one sleep.) The rings end when the device or the
+ * connection is closed, or on kechofsd the events file.
  *
  * A record is a struct kecho_frame with the type, the attributes and the payload behind it, as in
  * framed mode, but that the attributes are as kecho_attr_encode() makes them. It starts at a
@@ -188,7 +190,7 @@ __KECHO_ABI(struct kecho_rings, 64 + 2 * 192);
  * @idle_us: how long the node looks for more to take or to give before it sleeps, from the attachment
  *	and from each event on, so that it need not be kicked; it costs a processor meanwhile. At most
  *	KECHO_RING_IDLE_MAX
- * @flags: KECHO_ATTACH_*
+ * @flags: 0
  * @bytes: given: what there is to map
  */
 struct kecho_attach {
@@ -203,12 +205,6 @@ struct kecho_attach {
 };
 
 __KECHO_ABI(struct kecho_attach, 40);
-
-/*
- * For a socket: wake the program by a byte on it, too, for who asks for signals (O_ASYNC, F_SETSIG),
- * which an eventfd does not send; /dev/kecho does by itself.
- */
-#define KECHO_ATTACH_SIGNAL	1
 
 /**
  * struct kecho_socket - where the rings of an open events file are handed out
@@ -253,7 +249,8 @@ struct kecho_boost {
 
 /*
  * On an events file: from now on the calling thread is favoured from when an event is queued for the
- * file until it asks for the next one and there is none, or until @max_us have passed. A thread that
+ * file until it asks for the next one and there is none, or until @max_us have passed; of rings it is
+ * not seen that a program asks, so that it is always the latter. A thread that
  * is favoured already, or of a real-time policy, is left as it is. EBADF: not open for reading.
  * EINVAL: no such policy or value. EPERM: the thread may not give itself that priority: it needs
  * CAP_SYS_NICE, or RLIMIT_NICE or RLIMIT_RTPRIO must allow it. Another call replaces the first.
