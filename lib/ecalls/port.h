@@ -44,7 +44,7 @@ struct kecho_port {
  */
 int kecho_port_sizes(struct kecho_attach *a, bool publishes, bool receives);
 /**
- * kecho_port_init() - a port with empty rings; both ends of the node sleep
+ * kecho_port_init() - a port with empty rings; the program is to kick it
  * @memory: zeroed, @a->bytes
  * @channel, @type, @publishes, @sink are set
  */
