@@ -28,48 +28,35 @@ struct boost {
 	int own_nice;
 };
 
-static FILE *proc(pid_t tid, const char *name)
-{
-	char path[40];
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", tid, name);
-	return fopen(path, "re");
-}
-
 /* When the thread began; 0: it has ended. */
 static unsigned long long began(pid_t tid)
 {
-	FILE *f = proc(tid, "stat");
-	unsigned long long born = 0;
-	char line[1024], *p;
+	char text[1024], *p;
 	int i;
 
-	if (!f)
-		return 0;
+	proc_read(tid, "stat", text, sizeof(text));
 	/* Behind the name, in which anything may stand, it is the 20th word. */
-	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	p = strrchr(text, ')');
 	for (i = 0; p && i < 20; i++)
 		p = strchr(p + 1, ' ');
-	if (p)
-		born = strtoull(p, NULL, 10);
-	fclose(f);
-	return born;
+	return p ? strtoull(p, NULL, 10) : 0;
 }
 
-/* What a line of a file of /proc says; 0 if it cannot be told. */
-static unsigned long long number(pid_t tid, const char *name, const char *format)
+/* The number behind @key at a line's beginning in a file of /proc; 0: there is no such line. */
+static unsigned long long number(pid_t tid, const char *name, const char *key, int base)
 {
-	FILE *f = proc(tid, name);
-	unsigned long long n = 0;
-	char line[256];
+	char text[4096], *p, *end;
+	unsigned long long n;
 
+	proc_read(tid, name, text, sizeof(text));
+	for (p = strstr(text, key); p && p > text && p[-1] != '\n'; p = strstr(p + 1, key))
+		;
+	if (!p)
+		return 0;
+	p += strlen(key);
+	n = strtoull(p, &end, base);
 	/* What is said of a limit with no number is "unlimited". */
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, format, strcspn(format, "%")) && sscanf(line, format, &n) != 1)
-			n = ~0ull;
-	if (f)
-		fclose(f);
-	return n;
+	return end == p ? ~0ull : n;
 }
 
 /* Capabilities count in our user namespace. */
@@ -80,7 +67,7 @@ static bool capable(pid_t tid)
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", tid);
 	return !stat(path, &theirs) && !stat("/proc/self/ns/user", &ours) && theirs.st_ino == ours.st_ino &&
-	       number(tid, "status", "CapEff:%llx") >> CAP_SYS_NICE & 1;
+	       number(tid, "status", "CapEff:", 16) >> CAP_SYS_NICE & 1;
 }
 
 /* Limits by /proc, for prlimit() on another user's process takes a capability. */
@@ -92,18 +79,17 @@ static bool permitted(pid_t tid, const struct kecho_boost *wish)
 	if (capable(tid))
 		return true;
 	if (wish->policy == KECHO_BOOST_FIFO)
-		return number(tid, "limits", "Max realtime priority %llu") >= 1;
+		return number(tid, "limits", "Max realtime priority", 10) >= 1;
 	/* RLIMIT_NICE counts from 1 for nice 19 up. */
 	return wish->nice >= getpriority(PRIO_PROCESS, tid) ||
-	       number(tid, "limits", "Max nice priority %llu") >= (unsigned int)(20 - wish->nice);
+	       number(tid, "limits", "Max nice priority", 10) >= (unsigned int)(20 - wish->nice);
 }
 
-int boost_set(struct fs *fs, struct file *f, const struct kecho_boost *asked, pid_t tid)
+int boost_set(struct file *f, const struct kecho_boost *asked, pid_t tid)
 {
 	struct kecho_boost wish = *asked;
 	int err = kecho_boost_check(&wish);
 
-	(void)fs;
 	if (err)
 		return err;
 	if (wish.policy && !permitted(tid, &wish))

@@ -33,7 +33,6 @@
  * struct rings_server - made when the first program asks for rings
  * @offered: files with a token
  * @pending, @all: &struct rings, without and with a file
- * @deaf: the listener is not watched: there was no descriptor for one more
  * @awake: those that are looked at without a kick; @wakes: whose programs are to be woken; @dead: to be freed
  */
 struct rings_server {
@@ -43,7 +42,6 @@ struct rings_server {
 	struct list_head offered;
 	struct list_head pending, all, awake, wakes, dead;
 	u32 npending;
-	bool deaf;
 };
 
 /**
@@ -150,8 +148,7 @@ static void rings_end(struct rings *r)
 	r->conn.fd = -1;
 	list_del_init(&r->wakes);
 	s->npending -= !r->file;
-	if (s->deaf && !home_watch(&s->fs->home, &s->listener, EPOLLIN))
-		s->deaf = false;
+	home_hear(&s->fs->home);
 	if (!r->file) {
 		list_move(&r->node, &s->dead);
 		return;
@@ -371,11 +368,8 @@ static void on_listener(struct watch *w, uint32_t events)
 	(void)events;
 	fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
-		/* It would be told again and again; the next one that ends makes room. */
-		if (errno == EMFILE || errno == ENFILE) {
-			epoll_ctl(s->fs->home.epfd, EPOLL_CTL_DEL, w->fd, NULL);
-			s->deaf = true;
-		}
+		if (errno == EMFILE || errno == ENFILE)
+			home_deafen(&s->fs->home, w);
 		return;
 	}
 	if (s->npending >= PENDING_MAX)
@@ -388,7 +382,7 @@ static void on_listener(struct watch *w, uint32_t events)
 	}
 	r->server = s;
 	r->uid = cred.uid;
-	r->conn = (struct watch){ fd, on_conn };
+	r->conn = (struct watch){ .fd = fd, .fn = on_conn };
 	INIT_LIST_HEAD(&r->awake);
 	INIT_LIST_HEAD(&r->wakes);
 	list_add(&r->node, &s->pending);
@@ -417,7 +411,7 @@ static int server_start(struct fs *fs)
 		id = home_realtime();
 	snprintf(s->name, sizeof(s->name), "kecho-%016llx", (unsigned long long)id);
 	strcpy(un.sun_path + 1, s->name);
-	s->listener = (struct watch){ socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on_listener };
+	s->listener = (struct watch){ .fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), .fn = on_listener };
 	if (s->listener.fd < 0 || bind(s->listener.fd, (struct sockaddr *)&un, offsetof(struct sockaddr_un, sun_path) + 1 + strlen(s->name)) ||
 	    listen(s->listener.fd, PENDING_MAX)) {
 		err = -errno;
@@ -476,6 +470,7 @@ void rings_exit(struct fs *fs)
 	list_for_each_entry_safe(f, after, &s->offered, offered)
 		list_del_init(&f->offered);
 	free_dead(s);
+	home_hear(&fs->home);	/* so that it is not among the deaf any more */
 	close(s->listener.fd);
 	free(s);
 	fs->rings = NULL;

@@ -12,35 +12,19 @@
 
 static void read_comm(pid_t pid, char *comm, size_t size)
 {
-	char path[40];
-	ssize_t n = -1;
-	int fd;
+	size_t n = proc_read(pid, "comm", comm, size);
 
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, comm, size - 1);
-		close(fd);
-	}
-	comm[n > 0 ? n - 1 : 0] = 0;
+	comm[n ? n - 1 : 0] = 0;
 }
 
 /* The size that a caller gave to read(2) or write(2), of which a request of @size shows only a part; 0 if it cannot be told. */
 static size_t caller_size(pid_t tid, long call, size_t size)
 {
 	unsigned long args[3];
-	char path[40], line[256];
+	char line[256];
 	long nr;
-	ssize_t n;
-	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, line, sizeof(line) - 1);
-	close(fd);
-	line[n > 0 ? n : 0] = 0;
+	proc_read(tid, "syscall", line, sizeof(line));
 	if (sscanf(line, "%ld %lx %lx %lx", &nr, &args[0], &args[1], &args[2]) != 4 || nr != call)
 		return 0;
 	return max_t(size_t, args[2], size);
@@ -416,7 +400,7 @@ int events_ioctl(struct file *f, pid_t tid, unsigned int cmd, const void *in, si
 	if (cmd == KECHO_IOC_ATTRS && size >= sizeof(struct kecho_sink_attrs))
 		return ioctl_attrs(f, in);
 	if (cmd == KECHO_IOC_BOOST && size >= sizeof(struct kecho_boost))
-		return f->reader ? boost_set(node_fs(f->dir->channel->node), f, in, tid) : -EBADF;
+		return f->reader ? boost_set(f, in, tid) : -EBADF;
 	if (cmd == KECHO_IOC_SOCKET) {
 		*out_size = sizeof(struct kecho_socket);
 		return rings_offer(node_fs(f->dir->channel->node), f, out);

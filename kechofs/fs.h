@@ -203,9 +203,13 @@ bool rings_busy(struct home *h);
 bool rings_settle(struct fs *fs);
 void rings_exit(struct fs *fs);
 
+/* proc.c */
+/** proc_read() - the beginning of /proc/@pid/@name, ended by a NUL; its length, 0 if it cannot be read */
+size_t proc_read(pid_t pid, const char *name, char *buf, size_t size);
+
 /* boost.c */
 /** boost_set() - favour the thread @tid, which is waiting for our answer. -EINVAL, -EPERM, -ENOMEM */
-int boost_set(struct fs *fs, struct file *f, const struct kecho_boost *wish, pid_t tid);
+int boost_set(struct file *f, const struct kecho_boost *wish, pid_t tid);
 /** boost_raise() - an event waits */
 void boost_raise(struct fs *fs, struct boost *b);
 /** boost_lower() - none does */

@@ -45,6 +45,24 @@ void home_rewatch(struct home *h, struct watch *w, uint32_t events)
 	epoll_ctl(h->epfd, EPOLL_CTL_MOD, w->fd, &ev);
 }
 
+void home_deafen(struct home *h, struct watch *w)
+{
+	epoll_ctl(h->epfd, EPOLL_CTL_DEL, w->fd, NULL);
+	w->deaf = h->deaf;
+	h->deaf = w;
+}
+
+void home_hear(struct home *h)
+{
+	struct watch *w;
+
+	while ((w = h->deaf)) {
+		h->deaf = w->deaf;
+		if (w->fd >= 0)
+			home_watch(h, w, EPOLLIN);
+	}
+}
+
 void home_due(struct kecho_cm *cm, u64 when)
 {
 	struct home *h = container_of(cm, struct home, node.cm);
@@ -115,8 +133,8 @@ int home_init(struct home *h, const char *name, u64 registry_lease, const struct
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	h->signals = (struct watch){ signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal };
-	h->timer = (struct watch){ timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), on_timer };
+	h->signals = (struct watch){ .fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), .fn = on_signal };
+	h->timer = (struct watch){ .fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), .fn = on_timer };
 	if (h->signals.fd < 0 || h->timer.fd < 0)
 		return -errno;
 	err = home_watch(h, &h->signals, EPOLLIN);

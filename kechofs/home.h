@@ -11,10 +11,11 @@
 
 struct home;
 
-/** struct watch - a file descriptor in the loop; @fn gets epoll's events */
+/** struct watch - a file descriptor in the loop; @fn gets epoll's events; @deaf: the next one of home->deaf */
 struct watch {
 	int fd;
 	void (*fn)(struct watch *w, uint32_t events);
+	struct watch *deaf;
 };
 
 /**
@@ -23,7 +24,7 @@ struct watch {
  * @busy: does what needs no waking; true: there may be more at any moment, do not sleep
  * @tick: called when its time @tick_at has come, 0: not wanted
  * @due: when the core wants a tick
- * @deaf: the listener is not watched: there was no descriptor for one more peer
+ * @deaf: listeners that are not watched: there was no descriptor for one more connection
  * @kicked, @dead: connections with something to send, and to be freed
  */
 struct home {
@@ -37,7 +38,7 @@ struct home {
 	u64 due, armed;
 	struct list_head conns, kicked, dead;
 	bool insecure;
-	bool deaf;
+	struct watch *deaf;
 	bool stop;
 	u8 *rxbuf;
 };
@@ -55,6 +56,10 @@ void home_turn(struct home *h, int ms);
 void home_exit(struct home *h);
 int home_watch(struct home *h, struct watch *w, uint32_t events);
 void home_rewatch(struct home *h, struct watch *w, uint32_t events);
+/** home_deafen() - a listener that there is no descriptor for: it would be told again and again. Until home_hear() */
+void home_deafen(struct home *h, struct watch *w);
+/** home_hear() - a descriptor has been closed */
+void home_hear(struct home *h);
 /** home_wake_at() - @tick at @when, if not earlier */
 void home_wake_at(struct home *h, u64 when);
 

@@ -234,7 +234,7 @@ static void mount_fs(struct fs *fs, const char *mountpoint)
 		fail("cannot start FUSE: out of memory, or libfuse does not know an option\n");
 	if (fuse_session_mount(fs->se, fs->mountpoint))
 		fail("%s: cannot mount; is /dev/fuse there, and are you root?\n", fs->mountpoint);
-	fs->device = (struct watch){ fuse_session_fd(fs->se), on_device };
+	fs->device = (struct watch){ .fd = fuse_session_fd(fs->se), .fn = on_device };
 	fcntl(fs->device.fd, F_SETFL, fcntl(fs->device.fd, F_GETFL) | O_NONBLOCK);
 	if (home_watch(&fs->home, &fs->device, EPOLLIN))
 		fail("epoll: %s\n", strerror(errno));

@@ -95,7 +95,7 @@ static struct tcp *tcp_new(struct home *h, int fd, uint32_t events)
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	t->home = h;
-	t->w = (struct watch){ fd, tcp_on };
+	t->w = (struct watch){ .fd = fd, .fn = tcp_on };
 	INIT_LIST_HEAD(&t->kick);
 	if (home_watch(h, &t->w, events)) {
 		close(fd);
@@ -262,10 +262,7 @@ void tcp_flush(struct home *h)
 		kecho_framer_exit(&t->framer);
 		kecho_cm_conn_exit(&t->conn);
 		free(t);
-		if (h->deaf && h->listener.fd >= 0) {
-			home_watch(h, &h->listener, EPOLLIN);
-			h->deaf = false;
-		}
+		home_hear(h);
 	}
 }
 
@@ -483,10 +480,8 @@ static void tcp_accept(struct watch *w, uint32_t events)
 		if (fd < 0) {
 			if (errno != EMFILE && errno != ENFILE)
 				return;
-			/* It would be told again and again; the next connection that ends makes room. */
 			pr_warn("cannot accept a peer: %s\n", strerror(errno));
-			epoll_ctl(h->epfd, EPOLL_CTL_DEL, w->fd, NULL);
-			h->deaf = true;
+			home_deafen(h, w);
 			return;
 		}
 		t = tcp_new(h, fd, EPOLLIN);
@@ -537,7 +532,7 @@ int tcp_listen(struct home *h, const char *addr, u16 default_port)
 	if (bind(fd, &at.sa, len) || listen(fd, 128) || getsockname(fd, &at.sa, &len))
 		goto fail;
 	addr_from_sock(&h->node.cm.listen, &at);
-	h->listener = (struct watch){ fd, tcp_accept };
+	h->listener = (struct watch){ .fd = fd, .fn = tcp_accept };
 	return home_watch(h, &h->listener, EPOLLIN);
 fail:
 	err = -errno;
@@ -558,7 +553,7 @@ int tcp_init(struct home *h)
 	if (pipe2(fds, O_NONBLOCK | O_CLOEXEC))
 		return -errno;
 	resolver_pipe = fds[1];
-	h->resolved = (struct watch){ fds[0], on_resolved };
+	h->resolved = (struct watch){ .fd = fds[0], .fn = on_resolved };
 	return home_watch(h, &h->resolved, EPOLLIN);
 }
 

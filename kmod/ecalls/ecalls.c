@@ -118,6 +118,7 @@ static int serve(struct rings *d)
 	struct kecho_batch batch = { 0 };
 	bool asleep = false;
 	int err, rooms, given, n = 0;
+	bool more;
 	u32 taken;
 
 	do {
@@ -128,13 +129,10 @@ static int serve(struct rings *d)
 		if (given < 0)
 			err = given;
 		n += taken + max(given, 0);
-		/* There was room again before on_room() could know that it matters. */
-		if (err == -EAGAIN && atomic_read(&u->rooms) != rooms)
-			err = 0;
-		else if (taken < ROUND && given < KECHO_PORT_FILL)
-			break;
+		/* Or there was room again before on_room() could know that it matters. */
+		more = taken == ROUND || given == KECHO_PORT_FILL || (err == -EAGAIN && atomic_read(&u->rooms) != rooms);
 		cond_resched();
-	} while ((!err || (err == -EAGAIN && given > 0)) && !fatal_signal_pending(current));
+	} while (more && (!err || err == -EAGAIN) && !fatal_signal_pending(current));
 	if (asleep || err == -EPROTO)
 		wake(d);
 	return err == -EPROTO || err == -ENOMEM ? err : n;

@@ -104,7 +104,9 @@ const char *way_name(const pthread_mutex_t *lock, const struct rings *r);
 /* file.c */
 /** file_open() - a channel's, or a type's, events; or -errno */
 int file_open(int dir, const char *type, int flags);
-/** file_write() - publish by the events file. Context: no lock */
+/** frame_write() - an event as a frame, @size bytes in all, with its attributes in the form that is wanted there */
+void frame_write(struct kecho_frame *f, u32 size, const struct kecho_event *ev, const void *attrs, u16 attrs_len);
+/** file_write() - publish an event that has been checked by the events file. Context: no lock */
 int file_write(int events, const struct kecho_event *ev, unsigned int flags);
 /** file_read() - the next event, in memory of its own. 1, 0: none, -errno. s->lock */
 int file_read(struct kecho_sub *s, struct kecho_event *ev);

@@ -44,14 +44,28 @@ int file_open(int dir, const char *type, int flags)
 
 /* --- publishing --- */
 
+void frame_write(struct kecho_frame *f, u32 size, const struct kecho_event *ev, const void *attrs, u16 attrs_len)
+{
+	u8 *p = (u8 *)(f + 1);
+
+	*f = (struct kecho_frame){
+		.size = size, .header = sizeof(*f), .type_len = ev->type_len, .prio = ev->prio, .deadline_us = ev->deadline_us,
+		.attrs_len = attrs_len,
+	};
+	if (ev->type_len)
+		p = mempcpy(p, ev->type, ev->type_len);
+	if (attrs_len)
+		p = mempcpy(p, attrs, attrs_len);
+	if (ev->len)
+		memcpy(p, ev->data, ev->len);
+}
+
 static void *frame_of(const struct kecho_event *ev, size_t *size)
 {
 	struct kecho_text t = { 0 };
 	struct kecho_attr attr;
-	struct kecho_frame f;
 	u32 pos = 0;
 	void *all;
-	u8 *p;
 
 	while (kecho_attr_next(ev->attrs, ev->attrs_len, &pos, &attr)) {
 		kecho_text_append(&t, attr.name, attr.name_len);
@@ -59,21 +73,10 @@ static void *frame_of(const struct kecho_event *ev, size_t *size)
 		kecho_attr_print_value(&t, &attr);
 		kecho_text_append(&t, "\n", 1);
 	}
-	*size = sizeof(f) + ev->type_len + t.len + ev->len;
+	*size = sizeof(struct kecho_frame) + ev->type_len + t.len + ev->len;
 	all = t.err ? NULL : malloc(*size);
-	if (all) {
-		f = (struct kecho_frame){
-			.size = *size, .header = sizeof(f), .type_len = ev->type_len, .prio = ev->prio, .deadline_us = ev->deadline_us,
-			.attrs_len = t.len,
-		};
-		p = mempcpy(all, &f, sizeof(f));
-		if (ev->type_len)
-			p = mempcpy(p, ev->type, ev->type_len);
-		if (t.len)
-			p = mempcpy(p, t.buf, t.len);
-		if (ev->len)
-			memcpy(p, ev->data, ev->len);
-	}
+	if (all)
+		frame_write(all, *size, ev, t.buf, t.len);
 	kecho_text_free(&t);
 	return all;
 }
@@ -99,8 +102,6 @@ int file_write(int events, const struct kecho_event *ev, unsigned int flags)
 	void *all;
 	int err;
 
-	if (ev->len > KECHO_EVENT_MAX)
-		return -EMSGSIZE;
 	all = frame_of(ev, &size);
 	if (!all)
 		return -ENOMEM;

@@ -63,7 +63,7 @@ static int count(const struct kecho_end *e, u32 tail, u32 target)
 		return -EPROTO;
 	for (; left; left -= size, tail += size) {
 		f = (const struct kecho_frame *)(e->data + (tail & (e->size - 1)));
-		size = (READ_ONCE(f->size) + 7) & ~7u;
+		size = kecho_ring_round(READ_ONCE(f->size));
 		if (!size || size > left)
 			return -EPROTO;
 		n += !!READ_ONCE(f->header);	/* else a pad */
@@ -137,22 +137,6 @@ static int reserve(struct kecho *k, u32 len, bool waits, void **p)
 	return err;
 }
 
-static void write_record(struct kecho_frame *f, u32 len, const struct kecho_event *ev)
-{
-	u8 *p = (u8 *)(f + 1);
-
-	*f = (struct kecho_frame){
-		.size = len, .header = sizeof(*f), .type_len = ev->type_len, .prio = ev->prio, .deadline_us = ev->deadline_us,
-		.attrs_len = ev->attrs_len,
-	};
-	if (ev->type_len)
-		p = mempcpy(p, ev->type, ev->type_len);
-	if (ev->attrs_len)
-		p = mempcpy(p, ev->attrs, ev->attrs_len);
-	if (ev->len)
-		memcpy(p, ev->data, ev->len);
-}
-
 /* k->lock, let go of while waiting. @file: it is to be written to the events file, being too large for the ring */
 static int publish_ring(struct kecho *k, const struct kecho_event *ev, unsigned int flags, bool *file)
 {
@@ -173,7 +157,7 @@ static int publish_ring(struct kecho *k, const struct kecho_event *ev, unsigned 
 	err = reserve(k, len, waits, &at);
 	if (err)
 		return err;
-	write_record(at, len, ev);
+	frame_write(at, len, ev, ev->attrs, ev->attrs_len);
 	kecho_ring_commit(e, len);
 	/* A quarter at a time: the node takes one while we write the next. */
 	if (flags & KECHO_MORE && e->pos - e->told < e->size / 4)

@@ -34,7 +34,7 @@ static bool give_back(struct rings *r)
 
 		if (READ_ONCE(f->header))
 			break;
-		size = (READ_ONCE(f->size) + 7) & ~7u;
+		size = kecho_ring_round(READ_ONCE(f->size));
 		if (!size || size > e->pos - at)
 			break;
 		at += size;

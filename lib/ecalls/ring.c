@@ -5,8 +5,6 @@
 #include <linux/kernel.h>
 #include "ring.h"
 
-#define ROUND(len) (((len) + 7) & ~7u)
-
 void kecho_end_init(struct kecho_end *e, struct kecho_ring *ring, void *data, u32 size)
 {
 	*e = (struct kecho_end){ .ring = ring, .data = data, .size = size };
@@ -41,7 +39,7 @@ int kecho_ring_reserve(struct kecho_end *e, u32 len, void **p)
 
 	if (len > kecho_ring_limit(e->size))
 		return -EMSGSIZE;
-	need = ROUND(len);
+	need = kecho_ring_round(len);
 	pad = need > e->size - at ? e->size - at : 0;
 	if (e->size - (e->pos - e->other) < need + pad) {
 		err = see_tail(e);
@@ -60,7 +58,7 @@ int kecho_ring_reserve(struct kecho_end *e, u32 len, void **p)
 
 void kecho_ring_commit(struct kecho_end *e, u32 len)
 {
-	e->pos += ROUND(len);
+	e->pos += kecho_ring_round(len);
 }
 
 bool kecho_ring_submit(struct kecho_end *e)
@@ -124,7 +122,7 @@ int kecho_ring_peek(struct kecho_end *e, u8 **p, u32 *len)
 
 void kecho_ring_consume(struct kecho_end *e, u32 len)
 {
-	e->pos += ROUND(len);
+	e->pos += kecho_ring_round(len);
 }
 
 bool kecho_ring_release(struct kecho_end *e, u32 pos)

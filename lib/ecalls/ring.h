@@ -26,6 +26,12 @@ struct kecho_end {
 /** kecho_end_init() - an end of a new ring */
 void kecho_end_init(struct kecho_end *e, struct kecho_ring *ring, void *data, __u32 size);
 
+/* What a record of so many bytes takes of a ring: records start at multiples of 8. */
+static inline __u32 kecho_ring_round(__u32 len)
+{
+	return (len + 7) & ~7u;
+}
+
 /* The largest record that a ring takes. */
 static inline __u32 kecho_ring_limit(__u32 size)
 {
