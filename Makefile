@@ -14,6 +14,7 @@ KFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $(SAN)
 COREFLAGS := $(KFLAGS) -Ilib/compat -Ilib/include -Ilib/include/uapi
 FUSEFLAGS := $(shell pkg-config --cflags fuse3 2>/dev/null)
 LIBS := -lpthread
+CORE_LIBS := $(LIBS) -lsodium
 
 CORE := $(wildcard lib/compat/*.c lib/attr/*.c lib/cm/*.c lib/group/*.c lib/channel/*.c lib/ecalls/*.c)
 HOME_SRC := kechofs/home.c kechofs/tcp.c kechofs/log.c kechofs/daemon.c
@@ -55,7 +56,7 @@ all: $(PROGRAMS) $(LIBRARY) $(FILTERS) $(BPF) $(EXAMPLES) $(BUILD)/test/tree/cli
 $(BUILD)/bin/kechofsd: $(call obj,$(CORE) $(HOME_SRC) $(FS_SRC))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -rdynamic -o $@ $^ $(shell pkg-config --libs fuse3) $(LIBS)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -rdynamic -o $@ $^ $(shell pkg-config --libs fuse3) $(CORE_LIBS)
 
 # What filters call is in the daemon that loads them.
 $(BUILD)/filters/%.so: filters/%.c $(wildcard lib/include/kecho/*.h)
@@ -71,7 +72,7 @@ $(BUILD)/filters/%.bpf.o: filters/%.bpf.c lib/include/uapi/linux/kecho_bpf.h
 $(BUILD)/bin/kecho-groupd: $(call obj,$(CORE) $(HOME_SRC) tools/kecho-groupd.c)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
 $(BUILD)/bin/kecho: $(call program,$(CLI_SRC)) $(BUILD)/lib/libkecho.a
 	@mkdir -p $(@D)
@@ -107,13 +108,13 @@ $(EXAMPLES) $(BUILD)/test/tree/client: $(BUILD)/%: $(BUILD)/obj/program/%.o $(BU
 $(BUILD)/test/unit/%_test: $(BUILD)/obj/test/unit/%_test.o $(call obj,$(UNIT_LIB) $(CORE))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lcmocka $(CORE_LIBS)
 
 # libFuzzer's own main; the core is compiled with its counters.
 $(BUILD)/test/fuzz/%: test/fuzz/%.c test/fuzz/fuzz.h $(CORE) $(wildcard lib/*/*.h filters/*.c)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
-	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(COREFLAGS) -o $@ $< $(CORE) $(LIBS)
+	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(COREFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
 
 $(BUILD)/obj/program/%.o: %.c
 	@mkdir -p $(@D)

@@ -414,6 +414,7 @@ static u32 send_picked(struct kecho_channel *ch, struct kecho_msg *msg, struct k
 			goto lost;
 	out = channel_filter(ch, true, msg);
 	s = ch->scratch;
+	how->prio = kecho_event(out)->prio;
 	how->sinks = s->ids;
 	for (c = s->all, end = c + s->n; c < end; ) {
 		m = c->owner;
@@ -443,7 +444,7 @@ int kecho_channel_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 t
 {
 	struct kecho_event_wire *ev = kecho_event(msg);
 	struct kecho_node *node = ch->node;
-	struct kecho_push how = { .chan = ch->chan, .batch = batch };
+	struct kecho_push how = { .chan = ch->chan, .prio = ev->prio, .batch = batch };
 	struct kecho_member *m;
 	u32 n = 0;
 	bool gone;

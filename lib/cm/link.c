@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 #define pr_fmt(fmt) "kecho: " fmt
+#include <linux/bitmap.h>
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/kernel.h>
@@ -42,6 +43,7 @@ struct out {
 	u32 off;
 	u32 len;		/* of all of it, head included */
 	u16 head_len;
+	u8 prio;
 	bool control;		/* counted in ctl_bytes */
 	u8 head[];
 };
@@ -300,6 +302,8 @@ static void link_end(struct kecho_link *link, u64 now)
 	link->cur_off = 0;
 	link->out_records = link->out_bytes = link->ctl_bytes = 0;
 	link->tx_seq = link->acked = link->rx_seq = 0;
+	memset(link->last, 0, sizeof(link->last));
+	bitmap_zero(link->seen, KECHO_OVERTAKE_MAX);
 	link->rx_unacked = link->rx_unacked_bytes = 0;
 	link->ack_due = 0;
 	link->want_ack = link->want_ping = link->want_pong = false;
@@ -648,7 +652,7 @@ int kecho_cm_rx_check(struct kecho_conn *conn, const struct kecho_rec *rec)
 {
 	u32 len = le32_to_cpu(rec->len);
 
-	if (rec->flags || rec->zero || len > conn->cm->max_body || (rec->type != KECHO_EVENT && len > KECHO_CONTROL_MAX) ||
+	if (rec->flags || (rec->after && rec->type != KECHO_EVENT) || len > conn->cm->max_body || (rec->type != KECHO_EVENT && len > KECHO_CONTROL_MAX) ||
 	    (rec->type == KECHO_HELLO) == conn->up || (rec->type < KECHO_REGISTER) != !rec->seq)
 		return -EPROTO;
 	return len;
@@ -698,11 +702,41 @@ void kecho_cm_rx_alive(struct kecho_conn *conn, u64 now)
 }
 EXPORT_SYMBOL_GPL(kecho_cm_rx_alive);
 
+/* link->lock held */
+static int link_acked(struct kecho_link *link, u64 ack)
+{
+	bool full;
+
+	lockdep_assert_held(&link->lock);
+	if (ack > link->tx_seq)
+		return -EPROTO;
+	if (ack <= link->acked)
+		return 0;
+	full = link->out_records >= KECHO_HISTORY_RECORDS || link->out_bytes >= KECHO_HISTORY_BYTES;
+	link->acked = ack;
+	link_reap(link);
+	if (full)
+		link_kick(link);
+	return 0;
+}
+
+static bool link_seen(const struct kecho_link *link, u64 seq)
+{
+	return seq <= link->rx_seq || (seq - link->rx_seq <= KECHO_OVERTAKE_MAX && test_bit(seq % KECHO_OVERTAKE_MAX, link->seen));
+}
+
+static void link_see(struct kecho_link *link, u64 seq)
+{
+	__set_bit(seq % KECHO_OVERTAKE_MAX, link->seen);
+	while (__test_and_clear_bit((link->rx_seq + 1) % KECHO_OVERTAKE_MAX, link->seen))
+		link->rx_seq++;
+}
+
 /* An acknowledgement and, for a numbered record, its number. 1: new; 0: seen before. */
 static int link_rx(struct kecho_link *link, struct kecho_conn *conn, const struct kecho_rec *rec,
 		   struct kecho_msg *msg, u64 now)
 {
-	u64 ack = le64_to_cpu(rec->ack), seq = le64_to_cpu(rec->seq);
+	u64 seq = le64_to_cpu(rec->seq);
 	int ret = 0;
 
 	spin_lock_bh(&link->lock);
@@ -715,28 +749,20 @@ static int link_rx(struct kecho_link *link, struct kecho_conn *conn, const struc
 	msg->gen = link->gen;
 	link->received++;
 	link->bytes_received += sizeof(*rec) + msg->len;
-	if (ack > link->tx_seq) {
-		ret = -EPROTO;
+	ret = link_acked(link, le64_to_cpu(rec->ack));
+	if (ret)
 		goto out;
-	}
-	if (ack > link->acked) {
-		bool full = link->out_records >= KECHO_HISTORY_RECORDS || link->out_bytes >= KECHO_HISTORY_BYTES;
-
-		link->acked = ack;
-		link_reap(link);
-		if (full)
-			link_kick(link);
-	}
 	if (!seq) {
 		ret = beat_rx(link, rec->type, msg, now);
 		goto out;
 	}
-	if (seq > link->rx_seq + 1) {
+	ret = !link_seen(link, seq);
+	if (ret && seq - link->rx_seq > (conn->overtakes ? KECHO_OVERTAKE_MAX : 1)) {
 		ret = -EPROTO;
 		goto out;
 	}
-	ret = seq == link->rx_seq + 1;
-	link->rx_seq += ret;
+	if (ret)
+		link_see(link, seq);
 	link->rx_unacked++;
 	link->rx_unacked_bytes += msg->len;
 	if (link->rx_unacked >= KECHO_ACK_RECORDS || link->rx_unacked_bytes >= KECHO_ACK_BYTES) {
@@ -837,6 +863,20 @@ static void beat_build(struct kecho_link *link, struct kecho_conn *conn)
 	link->want_ping = link->want_pong = link->want_ack = false;
 }
 
+/* An event comes after those that are as urgent, and after the last record of another kind; such a one after all. */
+static void out_number(struct kecho_link *link, struct out *o)
+{
+	struct kecho_rec *rec = out_rec(o);
+	u64 *other = &link->last[KECHO_PRIO_MAX + 1], *last = other, seq = ++link->tx_seq;
+
+	rec->seq = cpu_to_le64(seq);
+	if (rec->type == KECHO_EVENT) {
+		last = &link->last[o->prio];
+		rec->after = cpu_to_le16(min_t(u64, seq - max(*last, *other), U16_MAX));
+	}
+	*last = seq;
+}
+
 /* Takes the next record from the control queue or, in turn, from a flow, and numbers it. */
 static struct out *link_pull(struct kecho_link *link)
 {
@@ -866,7 +906,7 @@ static struct out *link_pull(struct kecho_link *link)
 		return NULL;
 	}
 	list_move_tail(&o->node, &link->out);
-	out_rec(o)->seq = cpu_to_le64(++link->tx_seq);
+	out_number(link, o);
 	link->out_records++;
 	link->out_bytes += o->len;
 	if (link->cur == &link->out)
@@ -884,12 +924,55 @@ static int vec_put(struct kvec *vec, int n, const void *base, size_t len, size_t
 	return n + 1;
 }
 
-static int vec_put_out(struct kvec *vec, int n, struct out *o, u32 skip, size_t *bytes)
+static int vec_put_out(struct kvec *vec, int n, struct out *o, u32 skip, u32 len, size_t *bytes)
 {
-	if (skip < o->head_len)
-		n = vec_put(vec, n, o->head + skip, o->head_len - skip, bytes);
-	skip = skip > o->head_len ? skip - o->head_len : 0;
-	return vec_put(vec, n, o->msg->data + o->off + skip, o->msg->len - o->off - skip, bytes);
+	u32 head = skip < o->head_len ? min(len, o->head_len - skip) : 0;
+
+	n = vec_put(vec, n, o->head + skip, head, bytes);
+	if (len == head)
+		return n;
+	return vec_put(vec, n, o->msg->data + o->off + (skip + head - o->head_len), len - head, bytes);
+}
+
+/* What the link has received is acknowledged by what is being sent. */
+static u64 link_says_acked(struct kecho_link *link)
+{
+	lockdep_assert_held(&link->lock);
+	link->rx_unacked = link->rx_unacked_bytes = 0;
+	link->ack_due = 0;
+	link->want_ack = false;
+	return link->rx_seq;
+}
+
+static void out_begin(struct kecho_link *link, struct out *o)
+{
+	out_rec(o)->ack = cpu_to_le64(link_says_acked(link));
+	trace_kecho_link_send(link, out_rec(o));
+}
+
+static void link_sent(struct kecho_link *link)
+{
+	link->cur = link->cur->next;
+	link->cur_off = 0;
+	link->sent++;
+	atomic64_inc(&link->cm->stats.tx_records);
+}
+
+/* link->lock held. What was filled, or begun, is done with. */
+static void tx_unpin(struct kecho_link *link, struct kecho_conn *conn)
+{
+	LIST_HEAD(trash);
+
+	lockdep_assert_held(&link->lock);
+	if (conn->filled)
+		link->fills--;
+	conn->filled = false;
+	if (link->conn == conn)
+		link_reap(link);
+	if (!link->fills && !list_empty(&link->trash)) {
+		list_splice_init(&link->trash, &trash);
+		link_discard(link, &trash);
+	}
 }
 
 /* No more in one go than this, so that an urgent record that comes meanwhile does not wait for all of it. */
@@ -913,7 +996,8 @@ int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t 
 	}
 	p = link->cur;
 	if (link->cur_off) {
-		n = vec_put_out(vec, n, list_entry(p, struct out, node), link->cur_off, bytes);
+		o = list_entry(p, struct out, node);
+		n = vec_put_out(vec, n, o, link->cur_off, o->len - link->cur_off, bytes);
 		p = p->next;
 	}
 	if (conn->beat_off == conn->beat_len)
@@ -928,17 +1012,11 @@ int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t 
 			o = list_entry(p, struct out, node);
 			p = p->next;
 		}
-		out_rec(o)->ack = cpu_to_le64(link->rx_seq);
-		link->rx_unacked = link->rx_unacked_bytes = 0;
-		link->ack_due = 0;
-		link->want_ack = false;
-		trace_kecho_link_send(link, out_rec(o));
-		n = vec_put_out(vec, n, o, 0, bytes);
+		out_begin(link, o);
+		n = vec_put_out(vec, n, o, 0, o->len, bytes);
 	}
-	if (conn->beat_len > conn->beat_off) {
-		link->rx_unacked = link->rx_unacked_bytes = 0;
-		link->ack_due = 0;
-	}
+	if (conn->beat_len > conn->beat_off)
+		link_says_acked(link);
 	if (n) {
 		link->fills++;
 		conn->filled = true;
@@ -961,9 +1039,6 @@ void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes)
 	if (!link || !conn->up)
 		return;
 	spin_lock_bh(&link->lock);
-	if (conn->filled)
-		link->fills--;
-	conn->filled = false;
 	if (link->conn != conn)
 		goto out;
 	link->bytes_sent += bytes;
@@ -980,22 +1055,199 @@ void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes)
 		bytes -= n;
 		if (link->cur_off < list_entry(link->cur, struct out, node)->len)
 			break;
-		link->cur = link->cur->next;
-		link->cur_off = 0;
-		link->sent++;
-		atomic64_inc(&conn->cm->stats.tx_records);
+		link_sent(link);
 	}
-	link_reap(link);
 out:
-	if (!link->fills && !list_empty(&link->trash)) {
-		LIST_HEAD(trash);
-
-		list_splice_init(&link->trash, &trash);
-		link_discard(link, &trash);
-	}
+	tx_unpin(link, conn);
 	spin_unlock_bh(&link->lock);
 }
 EXPORT_SYMBOL_GPL(kecho_cm_tx_done);
+
+void kecho_cm_tx_begin(struct kecho_conn *conn)
+{
+	struct kecho_link *link = conn->link;
+
+	if (!link || !conn->up)
+		return;
+	spin_lock_bh(&link->lock);
+	link->fills++;
+	conn->filled = true;
+	spin_unlock_bh(&link->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_cm_tx_begin);
+
+void kecho_cm_tx_end(struct kecho_conn *conn, size_t bytes)
+{
+	struct kecho_link *link = conn->link;
+
+	atomic64_add(bytes, &conn->cm->stats.tx_bytes);
+	if (!link || !conn->up)
+		return;
+	spin_lock_bh(&link->lock);
+	if (link->conn == conn)
+		link->bytes_sent += bytes;
+	tx_unpin(link, conn);
+	spin_unlock_bh(&link->lock);
+}
+EXPORT_SYMBOL_GPL(kecho_cm_tx_end);
+
+/* Bytes of @o from @off, as many as there is room for. 0: the next packet. */
+static u32 span_put(struct kecho_span *span, u32 *total, struct out *o, u32 off, u32 end, u32 room, struct kvec *vec, int max, int *n)
+{
+	u32 len = min(end - off, room);
+	size_t bytes = 0;
+
+	if (*n + 2 > max || !len || (!off && len < sizeof(struct kecho_rec)))
+		return 0;
+	span->end_seq = le64_to_cpu(out_rec(o)->seq);
+	span->end_off = off + len;
+	if (!*total) {
+		span->seq = span->end_seq;
+		span->off = off;
+		*total = o->len;
+	}
+	*n = vec_put_out(vec, *n, o, off, len, &bytes);
+	return len;
+}
+
+u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *span, u32 *total)
+{
+	struct kecho_link *link = conn->link;
+	u32 bytes = 0, len;
+	struct out *o;
+
+	*total = 0;
+	spin_lock_bh(&link->lock);
+	while (link->conn == conn && room - bytes >= sizeof(struct kecho_rec) && (link->cur != &link->out || link_pull(link))) {
+		o = list_entry(link->cur, struct out, node);
+		len = span_put(span, total, o, link->cur_off, o->len, room - bytes, vec, max, n);
+		if (len && !link->cur_off)
+			out_begin(link, o);
+		bytes += len;
+		link->cur_off += len;
+		if (link->cur_off < o->len)
+			break;
+		link_sent(link);
+	}
+	spin_unlock_bh(&link->lock);
+	return bytes;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_tx_next);
+
+u32 kecho_cm_tx_again(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *want,
+		      struct kecho_span *span, u32 *total)
+{
+	struct kecho_link *link = conn->link;
+	u32 bytes = 0, len, end;
+	struct out *o;
+	u64 seq;
+
+	*total = 0;
+	spin_lock_bh(&link->lock);
+	if (link->conn != conn)
+		want->seq = want->end_seq + 1;
+	/* What is lost is among the oldest, so it is soon found. */
+	list_for_each_entry(o, &link->out, node) {
+		seq = le64_to_cpu(out_rec(o)->seq);
+		if (seq < want->seq)
+			continue;
+		if (want->seq > want->end_seq)
+			break;
+		if (seq > want->seq) {
+			/* That one has been taken. */
+			want->seq = seq;
+			want->off = 0;
+			if (seq > want->end_seq)
+				break;
+		}
+		end = seq == want->end_seq ? want->end_off : o->len;
+		len = span_put(span, total, o, want->off, end, room - bytes, vec, max, n);
+		bytes += len;
+		want->off += len;
+		if (want->off < end)
+			goto out;
+		want->seq++;
+		want->off = 0;
+	}
+	want->seq = want->end_seq + 1;
+out:
+	spin_unlock_bh(&link->lock);
+	return bytes;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_tx_again);
+
+u32 kecho_cm_tx_beat(struct kecho_conn *conn)
+{
+	struct kecho_link *link = conn->link;
+
+	spin_lock_bh(&link->lock);
+	/* Every acknowledgement of packets has it. */
+	link->want_ack = false;
+	beat_build(link, conn);
+	conn->beat_off = conn->beat_len;
+	spin_unlock_bh(&link->lock);
+	return conn->beat_len;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_tx_beat);
+
+int kecho_cm_rx_seen(struct kecho_conn *conn, u64 seq)
+{
+	struct kecho_link *link = conn->link;
+	int ret;
+
+	spin_lock_bh(&link->lock);
+	ret = seq > link->rx_seq + KECHO_PARTS_MAX ? -ERANGE : link_seen(link, seq);
+	spin_unlock_bh(&link->lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_rx_seen);
+
+bool kecho_cm_rx_ready(struct kecho_conn *conn, const struct kecho_rec *rec)
+{
+	u64 seq = le64_to_cpu(rec->seq), after = le16_to_cpu(rec->after);
+	struct kecho_link *link = conn->link;
+	bool ready;
+
+	spin_lock_bh(&link->lock);
+	if (!after)
+		ready = seq <= link->rx_seq + 1;
+	else
+		ready = seq <= link->rx_seq + KECHO_OVERTAKE_MAX && (after >= seq || link_seen(link, seq - after));
+	spin_unlock_bh(&link->lock);
+	return ready;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_rx_ready);
+
+u64 kecho_cm_rx_done(struct kecho_conn *conn)
+{
+	struct kecho_link *link = conn->link;
+	u64 done;
+
+	if (!link || !conn->up)
+		return 0;
+	spin_lock_bh(&link->lock);
+	done = link->conn == conn ? link_says_acked(link) : 0;
+	spin_unlock_bh(&link->lock);
+	return done;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_rx_done);
+
+int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u64 now)
+{
+	struct kecho_link *link = conn->link;
+	int err;
+
+	spin_lock_bh(&link->lock);
+	if (link->conn == conn) {
+		link->last_rx = now;
+		err = link_acked(link, done);
+	} else {
+		err = -ESTALE;
+	}
+	spin_unlock_bh(&link->lock);
+	return err;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_rx_acked);
 
 void kecho_link_send(struct kecho_link *link, u8 type, struct kecho_msg *msg)
 {
@@ -1103,6 +1355,7 @@ u32 kecho_flow_push(struct kecho_flow *flow, struct kecho_msg *msg, const struct
 		lost = 1;
 		goto out;
 	}
+	o->prio = how->prio;
 	if (sinks_len)
 		memcpy(o->head + o->head_len - sinks_len, how->sinks, sinks_len);
 	kecho_msg_get(msg);

@@ -37,10 +37,12 @@
 #ifndef KECHO_LINK_H
 #define KECHO_LINK_H
 #include <linux/atomic.h>
+#include <linux/bitmap.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/uio.h>
+#include "recovery.h"
 #include "wire.h"
 
 struct kecho_cm;
@@ -136,6 +138,8 @@ enum kecho_link_state {
  * @out: numbered records, the first not acknowledged; @cur the first not wholly sent, &out if none
  * @ctl: records to be numbered before any flow
  * @ready: flows with something queued, served in turn
+ * @seen: a bit for each of the KECHO_OVERTAKE_MAX records behind @rx_seq that have overtaken others, by their numbers
+ * @last: the number of the last event of each priority, and of the last other record, for kecho_rec.after
  * @gen: counts sessions: a record that was taken in one may be looked at in the next, where it means nothing
  * @fills: kecho_cm_tx_fill() calls not yet done: what they point to is not freed but put into @trash
  * @roles: the peer's, KECHO_ROLE_*
@@ -169,6 +173,8 @@ struct kecho_link {
 	u32 ctl_bytes;
 	bool failed;
 	u64 tx_seq, acked, rx_seq;
+	u64 last[KECHO_PRIO_MAX + 2];
+	DECLARE_BITMAP(seen, KECHO_OVERTAKE_MAX);
 	u32 rx_unacked, rx_unacked_bytes;
 	u64 ack_due, last_rx, last_ping;
 	bool want_ack, want_ping, want_pong;
@@ -189,7 +195,8 @@ struct kecho_link {
  * @up: both have said hello
  * @dead: cm has let go of it
  * @closing: the home closes it when its hello has gone: a handshake that ends in a refusal
- * @filled: kecho_cm_tx_fill() has counted itself in link->fills
+ * @filled: kecho_cm_tx_fill() or _begin() has counted itself in link->fills
+ * @overtakes: its transport does not keep the order of records: those that may overtake others do, kecho_cm_rx_ready() asked before
  * @peer: where its other end is, set by the home before anything is received; port irrelevant
  */
 struct kecho_conn {
@@ -201,6 +208,7 @@ struct kecho_conn {
 	bool dead;
 	bool closing;
 	bool filled;
+	bool overtakes;
 	u64 since;
 	struct kecho_addr peer;
 	u16 hello_len, hello_off;
@@ -280,6 +288,38 @@ int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t 
 /** kecho_cm_tx_done() - so many of those bytes have been sent */
 void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes);
 
+/*
+ * For a transport that is no stream. What the home gets is valid until kecho_cm_tx_end(); meanwhile nothing that the link lets go of
+ * is freed. The link's records are given out once each, in order; from then on the transport sees to it that they arrive.
+ */
+void kecho_cm_tx_begin(struct kecho_conn *conn);
+/** kecho_cm_tx_end() - @bytes have been given out and sent */
+void kecho_cm_tx_end(struct kecho_conn *conn, size_t bytes);
+/**
+ * kecho_cm_tx_next() - the next records
+ * @room: so many bytes at most, in @max entries of @vec
+ * @span: what they are; a record's head is not cut
+ * @total: of the first record, its head included
+ * Return: how many bytes
+ */
+u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *span, u32 *total);
+/**
+ * kecho_cm_tx_again() - what was given out before
+ * @want: what is wanted; afterwards, what there was no room for: nothing if @want->seq is beyond @want->end_seq
+ */
+u32 kecho_cm_tx_again(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *want,
+		      struct kecho_span *span, u32 *total);
+/** kecho_cm_tx_beat() - pings and pongs that are due, sent once. Return: how many bytes of them are at conn->beat, or 0 */
+u32 kecho_cm_tx_beat(struct kecho_conn *conn);
+/** kecho_cm_rx_seen() - 1: this record has been taken; 0: it has not; -ERANGE: no peer sends it now */
+int kecho_cm_rx_seen(struct kecho_conn *conn, u64 seq);
+/** kecho_cm_rx_ready() - has all that this record comes after been taken? */
+bool kecho_cm_rx_ready(struct kecho_conn *conn, const struct kecho_rec *rec);
+/** kecho_cm_rx_done() - the last record such that it and all before have been taken: this need not be said to the peer otherwise */
+u64 kecho_cm_rx_done(struct kecho_conn *conn);
+/** kecho_cm_rx_acked() - what the peer says of that. 0, -EPROTO */
+int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u64 now);
+
 /**
  * kecho_link_send() - queue a record other than an event; takes over the reference to @msg
  *
@@ -310,6 +350,7 @@ u32 kecho_flow_destroy(struct kecho_flow *flow);
  * struct kecho_push - how an event is to be queued
  * @chan: this node's number of the channel
  * @flags: KECHO_EVENT_*
+ * @prio: the event's, up to KECHO_PRIO_MAX
  * @sinks, @nsinks: for which sinks of the member; none: for all that its type suits
  * @policy: what to do when @max events or KECHO_QUEUE_BYTES wait; KECHO_BLOCK never drops: its caller has looked at the credit
  * @batch: gets the link; NULL: the link is kicked
@@ -318,6 +359,7 @@ struct kecho_push {
 	u32 chan;
 	u16 flags;
 	u16 nsinks;
+	u8 prio;
 	const __le32 *sinks;
 	u32 max;
 	enum kecho_overflow policy;

@@ -47,14 +47,16 @@ enum kecho_rec_type {
 /**
  * struct kecho_rec - what stands before each record
  * @len: bytes of body
+ * @after: of an event that may overtake others on a transport that keeps no order: it comes after record @seq - @after and those that
+ *	that one comes after; 0: after all before
  * @seq: the session's number of this record, from 1; 0 where not numbered
- * @ack: the last number that the sender has received
+ * @ack: the last record such that the sender has received it and all before
  */
 struct kecho_rec {
 	__le32 len;
 	u8 type;
 	u8 flags;
-	__le16 zero;
+	__le16 after;
 	__le64 seq;
 	__le64 ack;
 } __packed;

@@ -488,7 +488,7 @@ static void hello_wrong(void **state)
 		{ F(id), 0, false }, { F(session), 0, false }, { F(name_len), 0, false }, { F(name_len), 65, false },
 		{ F(name), '.', false }, { F(name_len), 255, false }, { F(rec.type), KECHO_PING, false },
 		{ F(rec.type), KECHO_LEAVE, false }, { F(rec.seq), 1, false }, { F(rec.flags), 1, false },
-		{ F(rec.zero), 1, false }, { F(rec.len) + 2, 1, false },
+		{ F(rec.after), 1, false }, { F(rec.len) + 2, 1, false },
 	};
 	struct wire_hello h;
 	u64 errors, refused;
@@ -532,7 +532,7 @@ static void bad_records(void **state)
 		{ { .type = KECHO_ACK, .ack = le64(1000) }, 0, false },			/* never sent */
 		{ { .type = KECHO_LEAVE, .len = le32(4), .seq = le64(1), .ack = le64(~0ull) }, 4, false },
 		{ { .type = KECHO_LEAVE, .len = le32(4), .seq = le64(1), .flags = 1 }, 4, false },
-		{ { .type = KECHO_LEAVE, .len = le32(4), .seq = le64(1), .zero = le16(1) }, 4, false },
+		{ { .type = KECHO_LEAVE, .len = le32(4), .seq = le64(1), .after = le16(1) }, 4, false },
 		{ { .type = KECHO_LEAVE, .len = le32(KECHO_CONTROL_MAX + 1), .seq = le64(1) }, 0, false },
 		{ { .type = KECHO_EVENT, .len = le32(KECHO_RECORD_MAX + 1), .seq = le64(1) }, 0, false },
 		{ { .type = KECHO_EVENT, .len = le32(~0u), .seq = le64(1) }, 0, false },

@@ -74,7 +74,7 @@ void sim_failed(const char *what, const char *file, int line)
 	_fail(file, line);
 }
 
-static u64 latency(void)
+u64 sim_latency(void)
 {
 	return sim.lat_min + (sim.lat_max > sim.lat_min ? sim_below(sim.lat_max - sim.lat_min) : 0);
 }
@@ -93,20 +93,30 @@ static struct sim_node *cm_host(struct kecho_cm *cm)
 
 static void op_dial(struct kecho_cm *cm, struct kecho_link *link)
 {
-	struct dial *d = calloc(1, sizeof(*d));
+	struct dial *d;
+
+	if (sim.rudp) {
+		cm_host(cm)->dials++;
+		sim_net_dial(cm_host(cm), link);
+		return;
+	}
+	d = calloc(1, sizeof(*d));
 
 	d->n = cm_host(cm);
 	d->n->dials++;
 	sim_trace("%d dials %s", d->n->i, link->host ? link->host : link->name);
 	d->link = kecho_link_get(link);
 	d->since = sim.now;
-	d->at = sim.now + latency();
+	d->at = sim.now + sim_latency();
 	list_add_tail(&d->node, &sim.dials);
 }
 
 static void op_kick(struct kecho_conn *conn)
 {
-	__atomic_store_n(&conn_end(conn)->kicked, 1, __ATOMIC_RELAXED);
+	if (conn->overtakes)
+		sim_net_kick(conn);
+	else
+		__atomic_store_n(&conn_end(conn)->kicked, 1, __ATOMIC_RELAXED);
 }
 
 static void end_bury(struct sim_end *e, bool silent)
@@ -121,11 +131,15 @@ static void end_bury(struct sim_end *e, bool silent)
 		return;
 	p->peer = e->peer = NULL;
 	if (!silent)
-		p->eof_at = max(p->last_at, sim.now + latency());
+		p->eof_at = max(p->last_at, sim.now + sim_latency());
 }
 
 static void op_close(struct kecho_conn *conn)
 {
+	if (conn->overtakes) {
+		sim_net_close(conn);
+		return;
+	}
 	sim_trace("%d: closes %p with %d", conn_end(conn)->n->i, (void *)conn_end(conn), conn_end(conn)->from);
 	end_bury(conn_end(conn), false);
 }
@@ -254,7 +268,7 @@ static void end_put(struct sim_end *e, const void *data, size_t len)
 	s->len = len;
 	s->off = 0;
 	memcpy(s->data, data, len);
-	s->at = e->last_at = max(e->last_at, sim.now + latency());
+	s->at = e->last_at = max(e->last_at, sim.now + sim_latency());
 	list_add_tail(&s->node, &e->in);
 	e->in_bytes += len;
 }
@@ -283,7 +297,7 @@ static void end_send(struct sim_end *e)
 		if (take && e->peer)
 			end_put(e->peer, buf, take);
 		else if (take && !e->eof_at && !sim.no_reset)
-			e->eof_at = max(e->last_at, sim.now + 2 * latency());
+			e->eof_at = max(e->last_at, sim.now + 2 * sim_latency());
 		if (take < bytes) {
 			want_out = true;
 			break;
@@ -383,7 +397,7 @@ static void dial_step(struct dial *d)
 		a->peer = b;
 		b->peer = a;
 		a->link = link;		/* the core keeps it: it counts as dialing */
-		a->connect_at = a->last_at = sim.now + latency();
+		a->connect_at = a->last_at = sim.now + sim_latency();
 		b->conn.peer = (struct kecho_addr){ .family = 4, .port = cpu_to_be16(1), .ip = { 10, 0, 0, from->i } };
 		kecho_cm_accepted(&to->node.cm, &b->conn, sim.now);
 	}
@@ -402,6 +416,7 @@ static struct sim_node *node_new(int i)
 	n->i = i;
 	n->alive = true;
 	n->due = U64_MAX;
+	sim_net_start(n);
 	return n;
 }
 
@@ -460,11 +475,14 @@ void sim_node_stop(int i, bool silent)
 	list_for_each_entry_safe(e, ne, &sim.ends, node)
 		if (e->n == n && e->link)
 			end_broken(e, silent);
+	if (silent)
+		sim_net_silence(n);
 	if (n->raw)
 		kecho_cm_exit(&n->node.cm, sim.now);
 	else
 		kecho_node_exit(&n->node, sim.now);
 	sim_sweep();
+	sim_net_stop(n);
 	list_for_each_entry(e, &sim.ends, node)
 		check(e->n != n);	/* cm closes all that it was given */
 	n->alive = false;
@@ -487,6 +505,7 @@ void sim_init(u64 seed)
 	sim.lat_min = sim.lat_max = SIM_MS / 10;
 	sim.sndbuf = 64 << 10;
 	sim.cut_next[0] = sim.cut_next[1] = -1;
+	sim_net_init();
 }
 
 void sim_exit(void)
@@ -499,6 +518,7 @@ void sim_exit(void)
 	sim_sweep();
 	check(list_empty(&sim.ends));
 	check(list_empty(&sim.dials));
+	sim_net_exit();
 }
 
 static void sim_flush(void)
@@ -518,6 +538,7 @@ static void sim_flush(void)
 			end_send(e);
 			break;	/* it may have buried any other */
 		}
+		again |= sim_net_flush();
 	}
 	sim_sweep();
 }
@@ -528,6 +549,7 @@ static bool sim_step(u64 until)
 	struct sim_end *e, *end = NULL;
 	struct dial *d, *dial = NULL;
 	u64 at = until, t;
+	bool net = false;
 
 	for (n = sim.n; n < sim.n + SIM_NODES; n++) {
 		t = n->alive ? max(__atomic_load_n(&n->due, __ATOMIC_RELAXED), sim.now) : U64_MAX;
@@ -550,11 +572,18 @@ static bool sim_step(u64 until)
 			dial = d;
 		}
 	}
+	t = sim_net_next();
+	if (t < at) {
+		at = max(t, sim.now);
+		net = true;
+	}
 	sim.now = at;
 	if (at == until)
 		return false;
 	sim.steps++;
-	if (dial) {
+	if (net) {
+		sim_net_step();
+	} else if (dial) {
 		dial_step(dial);
 	} else if (end) {
 		end_step(end);
@@ -634,7 +663,7 @@ u32 sim_conns(int a, int b)
 u32 sim_cut(int a, int b)
 {
 	struct sim_end *e;
-	u32 n = 0;
+	u32 n = sim_net_die(a, b) + sim_net_die(b, a);
 
 	for (; (e = end_between(a, b)); n++)
 		end_cut(e);
@@ -649,7 +678,7 @@ u32 sim_die(int a, int b)
 	struct sim_end *e;
 	u32 n;
 
-	for (n = 0; (e = end_between(a, b)); n++)
+	for (n = sim_net_die(a, b); (e = end_between(a, b)); n++)
 		end_broken(e, true);
 	sim_flush();
 	return n;

@@ -11,6 +11,7 @@
 #include "unit.h"
 #include "../../lib/channel/channel.h"
 #include "../../lib/cm/framer.h"
+#include "../../lib/cm/rudp.h"
 
 #define SIM_NODES 12
 #define SIM_MS 1000000ull
@@ -27,6 +28,7 @@ struct sim_node {
 	bool alive, raw, refuse;
 	u64 due;
 	u32 dials;
+	struct kecho_rudp_end end;
 };
 
 /**
@@ -54,6 +56,23 @@ struct sim_end {
 };
 
 /**
+ * struct sim_net - how datagrams fare
+ * @loss, @dup, @corrupt: of a million; what is corrupted is thrown away, as UDP's checksum has it, unless @unchecked
+ * @mtu: longer ones vanish; @local_mtu: longer ones are refused at once
+ * @rate: bytes a second to each node, 0: any; what makes more than @queue bytes wait is dropped
+ * @jump: now and then all that follows is late by so much, until the next time
+ */
+struct sim_net {
+	u32 loss, dup, corrupt;
+	bool unchecked;
+	u32 mtu, local_mtu;
+	u64 rate;
+	u32 queue;
+	u64 jump;
+	u64 sent, lost, bytes;
+};
+
+/**
  * struct sim - everything
  * @blocked: what node [i] sends to node [j] does not arrive until it may again
  * @no_reset: what is sent to a dead end is not answered
@@ -61,6 +80,7 @@ struct sim_end {
  * @sndbuf: bytes that a direction of a connection holds
  * @chunk: a send takes at most 1..@chunk bytes; 0: as many as there is room for
  * @settle: after each step, outside of all locks: what the callbacks noted can be done here
+ * @rudp: nodes call by reliable UDP, over @net; latencies are as above, but each datagram's its own
  * @cut_next: cut_after of the opener's [0] and acceptor's [1] end of the next connection
  */
 struct sim {
@@ -71,6 +91,8 @@ struct sim {
 	u64 lat_min, lat_max;
 	u32 sndbuf, chunk;
 	void (*settle)(void);
+	bool rudp;
+	struct sim_net net;
 	long cut_next[2];
 	struct list_head ends, dead, dials;
 	u64 steps;
@@ -128,6 +150,27 @@ u32 sim_conns(int a, int b);
 void sim_stranger(int i);
 /** sim_inject() - bytes as if the other side had sent them, on @i's connection with @from */
 bool sim_inject(int i, int from, const void *p, size_t len);
+
+/* sim_net.c: connections by reliable UDP, for sim.c */
+void sim_net_init(void);
+void sim_net_exit(void);
+void sim_net_start(struct sim_node *n);
+/** sim_net_silence() - its connections are to end without a word */
+void sim_net_silence(struct sim_node *n);
+void sim_net_stop(struct sim_node *n);
+void sim_net_dial(struct sim_node *from, struct kecho_link *link);
+void sim_net_kick(struct kecho_conn *conn);
+void sim_net_close(struct kecho_conn *conn);
+/** sim_net_next() - when something happens next */
+u64 sim_net_next(void);
+void sim_net_step(void);
+/** sim_net_flush() - sends what has been kicked. Returns whether there was any */
+bool sim_net_flush(void);
+/** sim_net_die() - node @a's connections with @b vanish, and @b is not told */
+u32 sim_net_die(int a, int b);
+/** sim_rudp() - the connection from @a to @b, or NULL */
+struct kecho_rudp *sim_rudp(int a, int b);
+u64 sim_latency(void);
 
 /** sim_trace() - a line for KECHO_TRACE */
 void sim_trace(const char *fmt, ...) __printf(1, 2);

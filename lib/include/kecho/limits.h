@@ -53,6 +53,20 @@
 /* How much may arrive before it is acknowledged. */
 #define KECHO_ACK_RECORDS	64
 #define KECHO_ACK_BYTES		(256u << 10)
+/* An event may overtake so many records, where the transport keeps no order. */
+#define KECHO_OVERTAKE_MAX	4096
+/* Records of a link that have come in parts, or before what they come after: all that the peer may have unacknowledged. */
+#define KECHO_PARTS_MAX		(4 * KECHO_HISTORY_RECORDS)
+#define KECHO_PARTS_BYTES	(4 * KECHO_HISTORY_BYTES + KECHO_RECORD_MAX + 64)
+
+/* Reliable UDP. */
+#define KECHO_RUDP_MTU_MIN	1200	/* bytes of a datagram that every path takes (RFC 9000, 14) */
+#define KECHO_RUDP_MTU_MAX	61440
+#define KECHO_RUDP_RANGES	32	/* of packets, in an acknowledgement */
+#define KECHO_RUDP_ACK_PACKETS	2	/* so many arrive before they are acknowledged, */
+#define KECHO_RUDP_ACK_MS	5	/* or so long */
+#define KECHO_RUDP_CALL_MS	3000	/* so long a peer is asked for a connection */
+#define KECHO_RUDP_COOKIE_S	10	/* so long a cookie is good */
 
 /* A node. */
 #define KECHO_CHANNELS_MAX	65536
