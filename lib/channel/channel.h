@@ -101,6 +101,7 @@ enum kecho_order {
 struct kecho_settings {
 	enum kecho_overflow overflow;
 	enum kecho_order order;
+	bool rudp;
 	u32 queue;
 	u32 retain;
 };

@@ -358,6 +358,8 @@ static struct kecho_member *member_add(struct kecho_channel *ch, struct kecho_li
 	trace_kecho_join(ch, m->id);
 	ch->nmembers++;
 	spin_unlock_bh(&ch->lock);
+	if (ch->settings.rudp)
+		kecho_link_want_rudp(link);
 	return m;
 }
 

@@ -10,7 +10,7 @@
 
 static const char * const overflow_names[] = { "drop-oldest", "drop-newest", "block" };
 static const char * const order_names[] = { "fifo", "priority", "deadline" };
-static const char * const transport_names[] = { "tcp" };
+static const char * const transport_names[] = { "tcp", "rudp" };
 
 static int pick(const struct kecho_attr *a, const char * const *names, u32 n)
 {
@@ -41,7 +41,7 @@ int settings_parse(const struct kecho_attrs *attrs, u32 queue, struct kecho_sett
 		else if (is(&a, "kecho.order"))
 			s->order = v = pick(&a, order_names, ARRAY_SIZE(order_names));
 		else if (is(&a, "kecho.transport"))
-			v = pick(&a, transport_names, ARRAY_SIZE(transport_names));
+			s->rudp = (v = pick(&a, transport_names, ARRAY_SIZE(transport_names))) > 0;
 		else if (is(&a, "kecho.queue") && a.type == KECHO_ATTR_INT && a.num >= 1 && a.num <= KECHO_QUEUE_MAX)
 			s->queue = a.num;
 		else if (is(&a, "kecho.retain") && a.type == KECHO_ATTR_INT && a.num >= 0 && a.num <= KECHO_RETAIN_MAX)
@@ -72,14 +72,18 @@ bool settings_adopt(struct kecho_channel *ch, u64 version, u64 setter, struct ke
 	WRITE_ONCE(ch->settings.queue, s.queue);
 	ch->settings.order = s.order;
 	ch->settings.retain = s.retain;
+	ch->settings.rudp = s.rudp;
 	ch->settings_version = version;
 	ch->setter = setter;
 	channel_trim_retained(ch);
 	spin_unlock_bh(&ch->lock);
 	kecho_attrs_put(attrs);
 	/* A publisher that now has to go by our credit must know it. */
-	list_for_each_entry(m, &ch->members, node)
+	list_for_each_entry(m, &ch->members, node) {
 		member_tell_credit(m, true);
+		if (s.rudp)
+			kecho_link_want_rudp(m->link);
+	}
 	channel_room_made(ch);
 	ch->node->ops->changed(ch, KECHO_FILE_ATTRS, NULL);
 	return true;
@@ -157,7 +161,7 @@ void kecho_show_attrs(struct kecho_text *t, struct kecho_channel *ch)
 	kecho_attrs_print(t, ch->attrs, '\n');
 	kecho_text_printf(t, "kecho.order=%s\nkecho.overflow=%s\nkecho.queue=%u\nkecho.retain=%u\nkecho.transport=%s\n",
 			  order_names[ch->settings.order], overflow_names[ch->settings.overflow], ch->settings.queue,
-			  ch->settings.retain, transport_names[0]);
+			  ch->settings.retain, transport_names[ch->settings.rudp]);
 	mutex_unlock(&ch->node->cm.lock);
 }
 EXPORT_SYMBOL_GPL(kecho_show_attrs);

@@ -76,9 +76,9 @@ void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
 		lost = m->lost;
 		spin_unlock_bh(&ch->lock);
 		kecho_flow_given(&m->flow, &events, &bytes);
-		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=tcp\tstate=%s\trole=%s\tsinks=%u\tcontact=%d\trtt_us=%u\t"
+		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=%s\tstate=%s\trole=%s\tsinks=%u\tcontact=%d\trtt_us=%u\t"
 				  "sent=%llu\treceived=%llu\tlost=%llu",
-				  m->id, m->link->name, kecho_addr_str(&m->link->addr, addr),
+				  m->id, m->link->name, kecho_addr_str(&m->link->addr, addr), kecho_link_via(m->link),
 				  m->link->state == KECHO_LINK_UP ? "alive" : "suspect", role_name(m->role),
 				  m->plain + m->ndescribed, ch->lease.contact == m->id, m->link->rtt_us, events,
 				  received, lost);
@@ -98,10 +98,10 @@ void kecho_show_peers(struct kecho_text *t, struct kecho_node *node)
 	list_for_each_entry(link, &node->cm.links, node) {
 		if (link->self)
 			continue;
-		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=tcp\tstate=%s\trtt_us=%u\tsent=%llu\treceived=%llu\t"
+		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=%s\tstate=%s\trtt_us=%u\tsent=%llu\treceived=%llu\t"
 				  "bytes_sent=%llu\tbytes_received=%llu\tunacked=%u\tresumes=%u\n",
 				  link->peer_id, link->name[0] ? link->name : "-",
-				  link->addr.port || !link->host ? kecho_addr_str(&link->addr, addr) : link->host,
+				  link->addr.port || !link->host ? kecho_addr_str(&link->addr, addr) : link->host, kecho_link_via(link),
 				  states[link->state], link->rtt_us, link->sent, link->received, link->bytes_sent,
 				  link->bytes_received, link->out_records, link->resumes);
 	}

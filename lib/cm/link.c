@@ -35,6 +35,7 @@ struct hello {
 #define HELLO_RESUMED 1
 #define HELLO_BUSY 2	/* the acceptor has a connection that stays: this hello says who it is, and ends this one */
 #define SUITE_NONE 1
+#define FEATURE_UDP 1	/* this node takes calls by reliable UDP */
 
 /* A record on its way out: its head, then msg->data from @off. */
 struct out {
@@ -363,6 +364,7 @@ static void hello_build(struct kecho_conn *conn, u8 flags)
 	h->version_max = KECHO_VERSION_MAX;
 	h->flags = flags;
 	h->roles = cm->roles;
+	h->features = cpu_to_le64(cm->udp ? FEATURE_UDP : 0);
 	h->suites = cpu_to_le32(SUITE_NONE);
 	h->suite = cpu_to_le32(SUITE_NONE);
 	h->id = cpu_to_le64(cm->id);
@@ -402,7 +404,7 @@ void kecho_cm_dialed(struct kecho_link *link, struct kecho_conn *conn, u64 now)
 	conn->link = kecho_link_get(link);
 	atomic64_inc(&cm->stats.connects);
 	/* The peer's call may have come first. */
-	if (link->conn)
+	if (link->conn && (!conn->overtakes || link->conn->overtakes))
 		conn_drop(conn);
 	else
 		hello_build(conn, 0);
@@ -513,7 +515,9 @@ static bool hello_stays(struct kecho_conn *conn, struct kecho_link *link, u64 no
 	struct kecho_conn *have = link->conn;
 	bool mine = conn->cm->id < link->peer_id;
 
-	if (!have || !have->up || have->opener == conn->opener || mine == conn->opener)
+	if (!have || !have->up || have->opener == conn->opener)
+		return true;
+	if (have->overtakes != conn->overtakes ? conn->overtakes : mine == conn->opener)
 		return true;
 	spin_lock_bh(&link->lock);
 	link->want_ping = true;
@@ -607,6 +611,7 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 	}
 	link->peer_session = session;
 	link->roles = h->roles;
+	link->no_udp = !(le64_to_cpu(h->features) & FEATURE_UDP);
 	strscpy(link->name, name, sizeof(link->name));
 	if (h->listen.port && (h->listen.family == 4 || h->listen.family == 6)) {
 		static const u8 any[16];
@@ -620,6 +625,7 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 	link->state = KECHO_LINK_UP;
 	trace_kecho_link_state(link, resume);
 	link->tries = 0;
+	link->redial_at = now;
 	link->redial_until = now + MS(KECHO_REDIAL_MS);
 	if (!conn->opener)
 		hello_build(conn, resume ? HELLO_RESUMED : 0);
@@ -1392,6 +1398,46 @@ out:
 }
 EXPORT_SYMBOL_GPL(kecho_flow_push);
 
+static bool link_wants_rudp(const struct kecho_link *link)
+{
+	return link->cm->udp && !link->no_udp && (link->cm->rudp || link->rudp);
+}
+
+bool kecho_link_dials_rudp(const struct kecho_link *link)
+{
+	return link_wants_rudp(link) && link->tries & 1;
+}
+EXPORT_SYMBOL_GPL(kecho_link_dials_rudp);
+
+void kecho_link_want_rudp(struct kecho_link *link)
+{
+	if (link->rudp)
+		return;
+	link->rudp = true;
+	link->cm->ops->due(link->cm, 0);
+}
+EXPORT_SYMBOL_GPL(kecho_link_want_rudp);
+
+const char *kecho_link_via(const struct kecho_link *link)
+{
+	return link->conn && link->conn->overtakes ? "rudp" : "tcp";
+}
+EXPORT_SYMBOL_GPL(kecho_link_via);
+
+/* Up, but by TCP. Returns when to try again. */
+static u64 link_improve(struct kecho_link *link, u64 now)
+{
+	if (link->dialing || !(link->host || link->addr.port))
+		return U64_MAX;
+	if (now >= link->redial_at) {
+		link->tries = 1;
+		link->dialing = true;
+		link->redial_at = now + MS(KECHO_RUDP_AGAIN_MS);
+		link->cm->ops->dial(link->cm, link);
+	}
+	return link->redial_at;
+}
+
 /* Returns when the link next wants a tick. */
 static u64 link_tick(struct kecho_link *link, u64 now)
 {
@@ -1436,7 +1482,7 @@ static u64 link_tick(struct kecho_link *link, u64 now)
 		link_end_for_good(link, now);
 	}
 	if (link->state == KECHO_LINK_UP)
-		return due;
+		return link_wants_rudp(link) && link->conn && !link->conn->overtakes ? min(due, link_improve(link, now)) : due;
 	due = link->state == KECHO_LINK_SUSPECT ? link->lost_at + KECHO_GONE_BEATS * cm->heartbeat : U64_MAX;
 	if (link->dialing || link->self || !(link->host || link->addr.port))
 		return due;

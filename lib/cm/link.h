@@ -23,6 +23,10 @@
  * refuses a connection on that ground says who it is, and pings the one it keeps, so that a half-open one is found out at once.
  * A second connection by the same opener replaces the first: it would not call if it had one.
  *
+ * Two transports. A link goes by TCP, or by reliable UDP (rudp.h) if either node wishes that and both can: its own default, or a channel
+ * that both are on. A connection of the one replaces one of the other as any connection replaces another, and the session goes on. Who
+ * wishes rudp calls so, every second time by TCP, and again while the link is up by TCP; such a connection stays whoever opened it.
+ *
  * Flow of records out: control queue and flows (one a channel) -> kecho_cm_tx_fill() numbers them -> sent list -> acknowledged,
  * freed. A flow is numbered only when it is sent, so that what waits in it can still be dropped by the channel's policy.
  *
@@ -98,6 +102,7 @@ struct kecho_cm_stats {
  * @rng: xorshift64 state for sessions and jitter, seeded by the home
  * @max_body: the longest record accepted
  * @heartbeat: nanoseconds
+ * @udp: its home carries reliable UDP; @rudp: that is wished for all links
  * @home: what carries its connections, for @ops
  */
 struct kecho_cm {
@@ -107,6 +112,7 @@ struct kecho_cm {
 	u64 heartbeat;
 	u32 max_body;
 	u8 roles;
+	bool udp, rudp;
 	char name[KECHO_NAME_MAX + 1];
 	struct kecho_addr listen;
 	void *home;
@@ -131,6 +137,7 @@ enum kecho_link_state {
  * Listed from kecho_cm_call() or the peer's first HELLO until it has neither session, connection, nor reason to be called
  * again (kecho_cm_tick() drops it then), or kecho_cm_exit(). Each connection holds a reference, so that it may outlive the list.
  *
+ * @rudp: reliable UDP is wished for it; @no_udp: the peer has said that it has none
  * @host: as configured, for the home to resolve; NULL: @addr. Such a link is called for ever.
  * @alias: what was reached here last has a link already: not called while that one lives
  * @dialing: the home is at it, or @conn exists and has not said hello
@@ -158,6 +165,7 @@ struct kecho_link {
 	u8 roles;
 	bool dialing;
 	bool self;
+	bool rudp, no_udp;
 	u64 lost_at, redial_at, redial_until;
 	u32 tries;
 
@@ -248,6 +256,12 @@ u64 kecho_cm_random(struct kecho_cm *cm);
  * Context: cm.lock held. Return: the link, existing or new; NULL: no memory, or KECHO_LINKS_MAX
  */
 struct kecho_link *kecho_cm_call(struct kecho_cm *cm, const char *host, const struct kecho_addr *addr, u64 now);
+/** kecho_link_dials_rudp() - is the call that is asked for to be made by reliable UDP? */
+bool kecho_link_dials_rudp(const struct kecho_link *link);
+/** kecho_link_want_rudp() - for as long as there is the link. Context: cm.lock held */
+void kecho_link_want_rudp(struct kecho_link *link);
+/** kecho_link_via() - "tcp", "rudp". Context: cm.lock held */
+const char *kecho_link_via(const struct kecho_link *link);
 struct kecho_link *kecho_link_get(struct kecho_link *link);
 void kecho_link_put(struct kecho_link *link);
 /** kecho_cm_find() - the link to a node by its id; cm.lock held */

@@ -551,6 +551,69 @@ static void damage(void **state)
 	}
 }
 
+/* --- beside TCP --- */
+
+static void without(int i)
+{
+	sim.n[i].node.cm.udp = sim.n[i].node.cm.rudp = false;
+}
+
+static bool via_rudp(void)
+{
+	return pair_up() && sim_link(0, 1)->conn->overtakes && sim_link(1, 0)->conn->overtakes;
+}
+
+static void peer_without(void **state)
+{
+	u32 k;
+
+	start(2);
+	without(1);
+	sim_call(0, 1);
+	for (k = 0; k < 20; k++) {
+		sim_run(SIM_S);
+		check(!sim_rudp(0, 1) || !pair_up());
+	}
+	check(pair_up() && peers[0][1].ups == 1);
+}
+
+/* A link by TCP, then one node wishes rudp, or both do at once, in the midst of traffic. */
+static void improved(void **state)
+{
+	u32 runs = sim_runs(40), r, k, i, f;
+	u64 seed = sim_seed(1);
+
+	for (r = 0; r < runs; r++, seed++) {
+		if (r)
+			sim_exit();
+		sim_init(seed);
+		start(2);
+		for (i = 0; i < 2; i++)
+			sim.n[i].node.cm.rudp = false;
+		sim_call(0, 1);
+		check(sim_until(pair_up, SIM_S));
+		sim_run(100 * SIM_MS);
+		check(!via_rudp());
+		want_others = want_events = 0;
+		for (k = 0; k < 40; k++) {
+			for (i = 0; i < 2; i++) {
+				say(peers[i][!i].link, k, min_t(u32, some_size(), KECHO_CONTROL_MAX));
+				for (f = 0; f < NFLOWS; f++)
+					push(i, !i, f, k, some_size());
+				if (k == 20 && (i == 0 || r & 1))
+					kecho_link_want_rudp(sim_link(i, !i));
+			}
+			want_others++;
+			want_events++;
+			sim_run(sim_below(20) * SIM_MS / 10);
+		}
+		check(sim_until(arrived, 10 * SIM_S));
+		check(sim_until(via_rudp, SIM_S));
+		sim_run(15 * SIM_S);
+		check(via_rudp() && peers[0][1].ups == 1 && peers[1][0].ups == 1);
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -568,6 +631,8 @@ static const struct CMUnitTest tests[] = {
 	T(bye),
 	T(forged),
 	T(damage),
+	T(peer_without),
+	T(improved),
 };
 
 UNIT_SUITE(rudp, tests)

@@ -95,7 +95,7 @@ static void op_dial(struct kecho_cm *cm, struct kecho_link *link)
 {
 	struct dial *d;
 
-	if (sim.rudp) {
+	if (kecho_link_dials_rudp(link)) {
 		cm_host(cm)->dials++;
 		sim_net_dial(cm_host(cm), link);
 		return;
@@ -416,7 +416,6 @@ static struct sim_node *node_new(int i)
 	n->i = i;
 	n->alive = true;
 	n->due = U64_MAX;
-	sim_net_start(n);
 	return n;
 }
 
@@ -428,6 +427,7 @@ struct sim_node *sim_node_start(int i, u64 registry_lease)
 	snprintf(name, sizeof(name), "n%d", i);
 	kecho_node_init(&n->node, sim.ids++, name, registry_lease, &node_ops, sim_random());
 	sim_addr(i, &n->node.cm.listen);
+	sim_net_start(n);
 	return n;
 }
 
@@ -441,6 +441,7 @@ struct sim_node *sim_raw_start(int i, u64 id, const struct kecho_cm_user *user)
 	kecho_cm_init(&n->node.cm, id, name, &node_ops.cm, user, sim_random());
 	n->node.cm.roles = KECHO_ROLE_MEMBER;
 	sim_addr(i, &n->node.cm.listen);
+	sim_net_start(n);
 	return n;
 }
 

@@ -50,6 +50,7 @@ void sim_net_exit(void)
 void sim_net_start(struct sim_node *n)
 {
 	kecho_rudp_end_init(&n->end, &n->node.cm);
+	n->node.cm.udp = n->node.cm.rudp = sim.rudp;
 	n->end.key = (siphash_key_t){ { 1, 2 } };
 }
 
@@ -314,7 +315,7 @@ void sim_net_step(void)
 		return;
 	d = list_first_entry(&dgrams, struct dgram, node);
 	list_del(&d->node);
-	if (sim.n[d->to].alive && !sim.blocked[d->from][d->to])
+	if (sim.n[d->to].alive && sim.n[d->to].node.cm.udp && !sim.blocked[d->from][d->to])
 		dgram_take(&sim.n[d->to], d);
 	free(d);
 }

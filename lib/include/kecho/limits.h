@@ -65,7 +65,8 @@
 #define KECHO_RUDP_RANGES	32	/* of packets, in an acknowledgement */
 #define KECHO_RUDP_ACK_PACKETS	2	/* so many arrive before they are acknowledged, */
 #define KECHO_RUDP_ACK_MS	5	/* or so long */
-#define KECHO_RUDP_CALL_MS	3000	/* so long a peer is asked for a connection */
+#define KECHO_RUDP_CALL_MS	1000	/* so long a peer is asked for a connection */
+#define KECHO_RUDP_AGAIN_MS	10000	/* so often one that is reached by TCP only is asked */
 #define KECHO_RUDP_COOKIE_S	10	/* so long a cookie is good */
 
 /* A node. */
