@@ -17,7 +17,7 @@ LIBS := -lpthread
 CORE_LIBS := $(LIBS) -lsodium
 
 CORE := $(wildcard lib/compat/*.c lib/attr/*.c lib/cm/*.c lib/group/*.c lib/channel/*.c lib/ecalls/*.c)
-HOME_SRC := kechofs/home.c kechofs/tcp.c kechofs/log.c kechofs/daemon.c
+HOME_SRC := kechofs/home.c kechofs/net.c kechofs/tcp.c kechofs/rudp.c kechofs/log.c kechofs/daemon.c
 FS_SRC := $(filter-out $(HOME_SRC),$(wildcard kechofs/*.c))
 CLI_SRC := $(wildcard tools/kecho/*.c)
 CLIENT_SRC := $(wildcard lib/client/*.c lib/attr/*.c lib/compat/*.c) lib/ecalls/ring.c

@@ -120,7 +120,7 @@ int home_init(struct home *h, const char *name, u64 registry_lease, const struct
 	INIT_LIST_HEAD(&h->conns);
 	INIT_LIST_HEAD(&h->kicked);
 	INIT_LIST_HEAD(&h->dead);
-	h->due = U64_MAX;
+	h->due = h->rudp_at = U64_MAX;
 	if (getrandom(rnd, sizeof(rnd), 0) != sizeof(rnd))
 		return -EIO;
 	kecho_node_init(&h->node, rnd[0] ? rnd[0] : 1, name, registry_lease, ops, rnd[1]);
@@ -140,14 +140,14 @@ int home_init(struct home *h, const char *name, u64 registry_lease, const struct
 	err = home_watch(h, &h->signals, EPOLLIN);
 	if (!err)
 		err = home_watch(h, &h->timer, EPOLLIN);
-	return err ? err : tcp_init(h);
+	return err ? err : net_init(h);
 }
 
 static void home_settle(struct home *h)
 {
 	while (h->settle && h->settle(h))
 		;
-	tcp_flush(h);
+	net_flush(h);
 }
 
 /* Runs what is due, and sets the timer for the rest; only a change costs a system call. */
@@ -155,7 +155,7 @@ static void home_timers(struct home *h)
 {
 	u64 now, when;
 
-	while ((when = min(h->due, h->tick_at ? h->tick_at : U64_MAX)) != U64_MAX) {
+	while ((when = min(min(h->due, h->rudp_at), h->tick_at ? h->tick_at : U64_MAX)) != U64_MAX) {
 		now = home_now();
 		if (when > now)
 			break;
@@ -163,6 +163,8 @@ static void home_timers(struct home *h)
 			h->due = U64_MAX;
 			kecho_node_tick(&h->node, now);
 		}
+		if (h->rudp_at <= now)
+			rudp_tick(h, now);
 		if (h->tick_at && h->tick_at <= now) {
 			h->tick_at = 0;
 			h->tick(h, now);
@@ -189,7 +191,7 @@ void home_turn(struct home *h, int ms)
 	for (i = 0; i < n; i++) {
 		struct watch *w = ev[i].data.ptr;
 
-		/* A connection closed by an earlier handler of this turn lives until tcp_flush(), with no descriptor. */
+		/* A connection closed by an earlier handler of this turn lives until net_flush(), with no descriptor. */
 		if (w->fd >= 0)
 			w->fn(w, ev[i].events);
 	}
@@ -204,10 +206,9 @@ void home_run(struct home *h)
 
 void home_exit(struct home *h)
 {
-	tcp_exit(h);
+	net_goodbye(h);
 	kecho_node_exit(&h->node, home_now());
-	tcp_flush(h);
-	free(h->rxbuf);
+	net_exit(h);
 	close(h->signals.fd);
 	close(h->timer.fd);
 	close(h->epfd);

@@ -8,8 +8,10 @@
 #ifndef KECHO_HOME_H
 #define KECHO_HOME_H
 #include "../lib/channel/channel.h"
+#include "../lib/cm/rudp.h"
 
 struct home;
+struct rudp_io;
 
 /** struct watch - a file descriptor in the loop; @fn gets epoll's events; @deaf: the next one of home->deaf */
 struct watch {
@@ -25,7 +27,8 @@ struct watch {
  * @tick: called when its time @tick_at has come, 0: not wanted
  * @due: when the core wants a tick
  * @deaf: listeners that are not watched: there was no descriptor for one more connection
- * @kicked, @dead: connections with something to send, and to be freed
+ * @kicked, @dead: TCP connections with something to send, and to be freed
+ * @end, @io: of reliable UDP; @rudp_at: when it next wants rudp_tick()
  */
 struct home {
 	struct kecho_node node;
@@ -34,9 +37,12 @@ struct home {
 	void (*tick)(struct home *h, u64 now);
 	u64 tick_at;
 	int epfd, timerfd;
-	struct watch signals, timer, listener, resolved;
+	struct watch signals, timer, listener, udp, resolved;
 	u64 due, armed;
 	struct list_head conns, kicked, dead;
+	struct kecho_rudp_end end;
+	struct rudp_io *io;
+	u64 rudp_at;
 	bool insecure;
 	struct watch *deaf;
 	bool stop;
@@ -63,24 +69,29 @@ void home_hear(struct home *h);
 /** home_wake_at() - @tick at @when, if not earlier */
 void home_wake_at(struct home *h, u64 when);
 
-/* tcp.c: the core's kecho_cm_ops */
-void tcp_dial(struct kecho_cm *cm, struct kecho_link *link);
-void tcp_kick(struct kecho_conn *conn);
-void tcp_close(struct kecho_conn *conn);
+/* net.c: the core's kecho_cm_ops */
+void net_dial(struct kecho_cm *cm, struct kecho_link *link);
+void net_kick(struct kecho_conn *conn);
+void net_close(struct kecho_conn *conn);
 void home_due(struct kecho_cm *cm, u64 when);
-#define HOME_CM_OPS { .dial = tcp_dial, .kick = tcp_kick, .close = tcp_close, .due = home_due }
+#define HOME_CM_OPS { .dial = net_dial, .kick = net_kick, .close = net_close, .due = home_due }
 
 /**
- * tcp_listen() - accept peers at ADDR[:PORT]
+ * net_listen() - accept peers at ADDR[:PORT], by TCP and by reliable UDP
  * Says what is wrong on the log. Return: 0 or -errno
  */
-int tcp_listen(struct home *h, const char *addr, u16 default_port);
-/** tcp_call() - want a link to HOST[:PORT], for ever */
-int tcp_call(struct home *h, const char *host, u16 default_port);
-int tcp_init(struct home *h);
-void tcp_exit(struct home *h);
-/** tcp_flush() - send what the kicked connections have, free the dead ones */
-void tcp_flush(struct home *h);
+int net_listen(struct home *h, const char *addr, u16 default_port);
+/** net_call() - want a link to HOST[:PORT], for ever */
+int net_call(struct home *h, const char *host, u16 default_port);
+int net_init(struct home *h);
+/** net_goodbye() - nobody is accepted any more; what is queued is sent, then the peers are told that this node leaves */
+void net_goodbye(struct home *h);
+void net_exit(struct home *h);
+/** net_flush() - make the calls that the core wants, send what the kicked connections have, free the dead ones */
+void net_flush(struct home *h);
+
+/** rudp_tick() - kick the connections whose time has come */
+void rudp_tick(struct home *h, u64 now);
 
 /* log.c */
 void log_open(const char *ident, bool foreground, bool debug);

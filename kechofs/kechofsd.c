@@ -24,7 +24,7 @@ struct options {
 	const char *peers[KECHO_PEERS_MAX];
 	const char *groups[KECHO_PEERS_MAX];
 	u32 npeers, ngroups;
-	bool registry, insecure;
+	bool registry, insecure, rudp;
 	uid_t uid;
 	gid_t gid;
 	mode_t mode;
@@ -94,6 +94,8 @@ static void option(struct options *o, char *key)
 		o->registry = true;
 	} else if (!strcmp(key, "insecure") && !value) {
 		o->insecure = true;
+	} else if (!strcmp(key, "transport") && value && (!strcmp(value, "tcp") || !strcmp(value, "rudp"))) {
+		o->rudp = value[0] == 'r';
 	} else if (!strcmp(key, "key")) {
 		fail("key=: links cannot be keyed yet; on a trusted network say 'insecure'\n");
 	} else if (!strcmp(key, "uid")) {
@@ -170,7 +172,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp_option argp_options[] = {
 	{ NULL, 'f', NULL, 0, "stay in the foreground, log to stderr", 0 },
 	{ NULL, 'd', NULL, 0, "log more", 0 },
-	{ NULL, 'o', "OPTIONS", 0, "name= listen= group= peer= registry insecure uid= gid= mode= queue= max_event= heartbeat= lease=, "
+	{ NULL, 'o', "OPTIONS", 0, "name= listen= group= peer= registry insecure uid= gid= mode= queue= max_event= transport= heartbeat= lease=, "
 	  "separated by commas", 0 },
 	{ NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0 },
 	{ 0 }
@@ -305,6 +307,7 @@ int main(int argc, char **argv)
 	h->busy = rings_busy;
 	h->tick = fs_tick;
 	h->insecure = o.insecure;
+	h->node.cm.rudp = o.rudp;
 	h->node.queue = o.queue;
 	h->node.max_event = o.max_event;
 	h->node.cm.heartbeat = o.heartbeat * 1000000;
@@ -320,13 +323,13 @@ int main(int argc, char **argv)
 		o.listen = "127.0.0.1";
 	else if (!o.listen && (o.npeers || o.ngroups))
 		o.listen = "127.0.0.1:0";
-	if (o.listen && tcp_listen(h, o.listen, o.registry ? KECHO_GROUP_PORT : KECHO_PORT))
+	if (o.listen && net_listen(h, o.listen, o.registry ? KECHO_GROUP_PORT : KECHO_PORT))
 		return 1;
 	for (i = 0; i < o.npeers; i++)
-		if (tcp_call(h, o.peers[i], KECHO_PORT))
+		if (net_call(h, o.peers[i], KECHO_PORT))
 			fail("peer=%s: give HOST or HOST:PORT\n", o.peers[i]);
 	for (i = 0; i < o.ngroups; i++)
-		if (tcp_call(h, o.groups[i], KECHO_GROUP_PORT))
+		if (net_call(h, o.groups[i], KECHO_GROUP_PORT))
 			fail("group=%s: give HOST or HOST:PORT\n", o.groups[i]);
 	mount_fs(&fs, o.args[o.nargs - 1]);
 	err = notify_start(&fs);

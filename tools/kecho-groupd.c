@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 		fail("cannot start: %s\n", strerror(-err));
 	h.node.cm.roles = KECHO_ROLE_REGISTRY;
 	h.insecure = o.insecure;
-	if (tcp_listen(&h, o.listen, KECHO_GROUP_PORT))
+	if (net_listen(&h, o.listen, KECHO_GROUP_PORT))
 		return 1;
 	daemon_ready(!o.foreground);
 	home_run(&h);

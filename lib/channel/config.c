@@ -88,6 +88,7 @@ void kecho_show_config(struct kecho_text *t, struct kecho_node *node)
 			  kecho_addr_str(&node->cm.listen, addr), node->serves);
 	for (i = 0; i < ARRAY_SIZE(numbers); i++)
 		kecho_text_printf(t, "%s=%u\n", numbers[i].name, numbers[i].get(node));
+	kecho_text_printf(t, "transport=%s\n", node->cm.rudp ? "rudp" : "tcp");
 	list_for_each_entry(link, &node->cm.links, node)
 		if (link->host)
 			kecho_text_printf(t, "%s=%s\n", link->roles & KECHO_ROLE_REGISTRY ? "group" : "peer", link->host);

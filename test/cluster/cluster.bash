@@ -172,7 +172,7 @@ node_up()
 	local more=${2-group=$GROUP} KECHO_ENTER=(nsenter "--net=/run/netns/$NET-h$1") backend
 	backend=$(backend_of "$1")
 	[[ -e /run/netns/$NET-h$1 ]] || hosts_up "$1"
-	KECHO_BACKEND=$backend backend_start "$K/h$1" "name=h$1,listen=10.77.0.$1,insecure,heartbeat=$HEARTBEAT,lease=$LEASE${more:+,$more}"
+	KECHO_BACKEND=$backend backend_start "$K/h$1" "name=h$1,listen=10.77.0.$1,insecure,heartbeat=$HEARTBEAT,lease=$LEASE${KECHO_TRANSPORT:+,transport=$KECHO_TRANSPORT}${more:+,$more}"
 	UP[$1]=1
 }
 node_stop()
