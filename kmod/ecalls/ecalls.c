@@ -124,7 +124,7 @@ static int serve(struct rings *d)
 	do {
 		rooms = atomic_read(&u->rooms);
 		err = kecho_port_drain(&d->port, home_realtime(), ROUND, &batch, &taken, &asleep);
-		kecho_tcp_send(&batch);
+		kecho_net_send(&batch);
 		given = kecho_port_fill(&d->port, &asleep);
 		if (given < 0)
 			err = given;

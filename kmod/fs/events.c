@@ -145,7 +145,7 @@ static size_t publish(struct events_file *f, const u8 *data, size_t len, u64 tim
 		WRITE_ONCE(d->writing, current);
 		n = kecho_writer_write(&f->writer, data + done, len - done, time_ns);
 		cmpxchg(&d->writing, current, NULL);
-		kecho_tcp_send(&batch);
+		kecho_net_send(&batch);
 		if (n == -EAGAIN && wait)
 			n = wait_event_interruptible(u->room, atomic_read(&u->rooms) != rooms);
 		if (n < 0) {

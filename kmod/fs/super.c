@@ -33,7 +33,7 @@ struct options {
 
 enum {
 	OPT_NAME, OPT_LISTEN, OPT_GROUP, OPT_PEER, OPT_REGISTRY, OPT_INSECURE, OPT_KEY, OPT_UID, OPT_GID, OPT_MODE, OPT_QUEUE,
-	OPT_MAX_EVENT, OPT_HEARTBEAT, OPT_LEASE,
+	OPT_MAX_EVENT, OPT_TRANSPORT, OPT_HEARTBEAT, OPT_LEASE,
 };
 
 static const struct fs_parameter_spec kechofs_parameters[] = {
@@ -49,6 +49,7 @@ static const struct fs_parameter_spec kechofs_parameters[] = {
 	fsparam_u32oct("mode", OPT_MODE),
 	fsparam_u32("queue", OPT_QUEUE),
 	fsparam_u32("max_event", OPT_MAX_EVENT),
+	fsparam_string("transport", OPT_TRANSPORT),
 	fsparam_u32("heartbeat", OPT_HEARTBEAT),
 	fsparam_u32("lease", OPT_LEASE),
 	{}
@@ -103,6 +104,11 @@ static int option(struct fs_context *fc, struct fs_parameter *param, int opt, co
 		return 0;
 	case OPT_INSECURE:
 		o->home.insecure = true;
+		return 0;
+	case OPT_TRANSPORT:
+		if (strcmp(param->string, "tcp") && strcmp(param->string, "rudp"))
+			return invalf(fc, "kechofs: transport= takes tcp or rudp");
+		o->home.rudp = param->string[0] == 'r';
 		return 0;
 	case OPT_KEY:
 		return invalf(fc, "kechofs: key=: links cannot be keyed yet; on a trusted network say 'insecure'");
@@ -187,6 +193,7 @@ static int kechofs_show_options(struct seq_file *m, struct dentry *root)
 		seq_show_option(m, "group", o->groups[i]);
 	seq_puts(m, o->registry ? ",registry" : "");
 	seq_puts(m, o->insecure ? ",insecure" : "");
+	seq_puts(m, o->rudp ? ",transport=rudp" : "");
 	seq_printf(m, ",uid=%u,gid=%u,mode=%o", from_kuid_munged(&init_user_ns, fs->uid), from_kgid_munged(&init_user_ns, fs->gid),
 		   fs->mode);
 	return 0;
@@ -311,6 +318,7 @@ static bool options_are(const struct options *o, const struct kechofs *fs)
 	       SAME(OPT_REGISTRY, b->registry) && SAME(OPT_INSECURE, b->insecure) && SAME(OPT_UID, uid_eq(o->uid, fs->uid)) &&
 	       SAME(OPT_GID, gid_eq(o->gid, fs->gid)) && SAME(OPT_MODE, o->mode == fs->mode) &&
 	       SAME(OPT_QUEUE, a->queue == b->queue) && SAME(OPT_MAX_EVENT, a->max_event == b->max_event) &&
+	       SAME(OPT_TRANSPORT, a->rudp == b->rudp) &&
 	       SAME(OPT_HEARTBEAT, a->heartbeat == b->heartbeat) && SAME(OPT_LEASE, a->lease == b->lease);
 #undef SAME
 }

@@ -40,7 +40,7 @@ static int version(const struct text_file *f)
 
 static void show_stats(struct kecho_text *t, struct kecho_home *h)
 {
-	const struct nwmon_stats *s = &h->tcp.stats;
+	const struct nwmon_stats *s = &h->links.stats;
 	s64 n;
 	int i;
 

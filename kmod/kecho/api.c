@@ -147,7 +147,7 @@ int kecho_publish(struct kecho *k, const struct kecho_event *event, unsigned int
 	} while (n == -EAGAIN && sleeps);
 	if (n < 0)
 		kecho_msg_put(msg);
-	kecho_tcp_send(&batch);
+	kecho_net_send(&batch);
 	return n;
 }
 EXPORT_SYMBOL_GPL(kecho_publish);

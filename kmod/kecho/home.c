@@ -73,7 +73,7 @@ static void on_listed(struct kecho_node *node, u32 request, const char *name, co
 }
 
 static const struct kecho_node_ops home_ops = {
-	.cm = KECHO_TCP_OPS,
+	.cm = KECHO_NET_OPS,
 	.ready = on_ready,
 	.room = on_room,
 	.changed = on_changed,
@@ -92,7 +92,7 @@ static void home_tick(struct kecho_cm *cm, u64 now)
 
 static int home_listen(struct kecho_home *h, const char *listen, const struct kecho_home_options *o, struct fs_context *fc)
 {
-	int err = kecho_tcp_listen(&h->tcp, listen, o->registry ? KECHO_GROUP_PORT : KECHO_PORT, o->insecure);
+	int err = kecho_net_listen(&h->links, listen, o->registry ? KECHO_GROUP_PORT : KECHO_PORT, o->insecure);
 
 	if (err == -EINVAL)
 		errorf(fc, "kechofs: listen=%s: give an IP address, with or without :PORT", listen);
@@ -106,7 +106,7 @@ static int home_listen(struct kecho_home *h, const char *listen, const struct ke
 
 static int home_call(struct kecho_home *h, const char *option, const char *host, u16 port, struct fs_context *fc)
 {
-	int err = kecho_tcp_call(&h->tcp, host, port);
+	int err = kecho_net_call(&h->links, host, port);
 
 	if (err == -EINVAL)
 		errorf(fc, "kechofs: %s=%s: give an IP address, with or without :PORT; the kernel looks up no names", option, host);
@@ -134,9 +134,9 @@ static int home_connect(struct kecho_home *h, const struct kecho_home_options *o
 
 static void home_free(struct kecho_home *h)
 {
-	kecho_tcp_goodbye(&h->tcp);
+	kecho_net_goodbye(&h->links);
 	kecho_node_exit(&h->node, home_now());
-	kecho_tcp_exit(&h->tcp);
+	kecho_net_exit(&h->links);
 	put_net(h->net);
 	kvfree(h);
 }
@@ -164,8 +164,9 @@ struct kecho_home *kecho_home_start(struct net *net, const struct kecho_home_opt
 	kecho_node_init(&h->node, id, o->name, o->registry ? o->lease * (u64)NSEC_PER_MSEC : 0, &home_ops, get_random_u64());
 	h->node.queue = o->queue;
 	h->node.max_event = o->max_event;
+	h->node.cm.rudp = o->rudp;
 	h->node.cm.heartbeat = o->heartbeat * (u64)NSEC_PER_MSEC;
-	kecho_tcp_init(&h->tcp, &h->node.cm, net, home_tick);
+	kecho_net_init(&h->links, &h->node.cm, net, home_tick);
 	err = home_connect(h, o, fc);
 	if (err) {
 		home_free(h);

@@ -7,7 +7,7 @@
 #include <linux/fs_context.h>
 #include <linux/timekeeping.h>
 #include "../../lib/channel/channel.h"
-#include "../cm/tcp.h"
+#include "../cm/net.h"
 
 struct kecho_home;
 
@@ -64,7 +64,7 @@ struct kecho_home_options {
 	char listen[KECHO_ADDR_STRLEN];
 	char *peers[KECHO_PEERS_MAX], *groups[KECHO_PEERS_MAX];
 	u32 npeers, ngroups;
-	bool registry, insecure;
+	bool registry, insecure, rudp;
 	u32 queue, max_event, heartbeat, lease;
 };
 
@@ -93,7 +93,7 @@ struct kecho_tree_ops {
  */
 struct kecho_home {
 	struct kecho_node node;
-	struct kecho_tcp tcp;
+	struct kecho_net links;
 	struct net *net;
 	bool insecure;
 	const struct kecho_tree_ops *tree;

@@ -175,7 +175,7 @@ struct kecho_described {
  * @consumed: how many of this node's events it has said to have consumed, for kecho.overflow=block
  * @rx_consumed: how many of its events have been consumed here; @rx_told what it was told of that
  * @welcome: it has replied to a JOIN of this stay; what it sent before was for an earlier stay of this node on the channel
- * @rx_n: number of the last event from it
+ * @rx_n: number of the last event of each priority from it
  * @heard_at: when it last said something of itself
  */
 struct kecho_member {
@@ -199,7 +199,7 @@ struct kecho_member {
 	struct kecho_attrs *attrs;
 	u64 consumed, consumed_bytes;
 	atomic64_t rx_consumed, rx_consumed_bytes, rx_told, rx_told_bytes;
-	u64 rx_n, received, lost;
+	u64 rx_n[KECHO_PRIOS], received, lost;
 	u64 heard_at;
 };
 

@@ -761,7 +761,7 @@ static int heard_event(struct kecho_node *node, struct kecho_link *link, struct 
 	struct kecho_channel *ch;
 	struct kecho_member *m;
 	int err = -EPROTO;
-	u64 n;
+	u64 n, *last;
 
 	if (msg->len < sizeof(*p))
 		goto out;
@@ -776,19 +776,20 @@ static int heard_event(struct kecho_node *node, struct kecho_link *link, struct 
 	msg->release = event_release;
 	ch = m->channel;
 	n = le64_to_cpu(p->n);
+	last = &m->rx_n[kecho_event(msg)->prio];
 	spin_lock_bh(&ch->lock);
 	if (m->gone || !m->welcome || m->gen != msg->gen) {
 		;
 	} else if (le16_to_cpu(p->flags) & KECHO_EVENT_RETAINED) {
 		channel_retain(ch, msg);
-	} else if (n <= m->rx_n) {
+	} else if (n <= *last) {
 		err = -EPROTO;
 	} else {
-		if (n > m->rx_n + 1)
-			trace_kecho_lose(ch, m->id, false, n - m->rx_n - 1);
-		m->lost += n - m->rx_n - 1;
-		atomic64_add(n - m->rx_n - 1, &node->stats.lost_link);
-		m->rx_n = n;
+		if (n > *last + 1)
+			trace_kecho_lose(ch, m->id, false, n - *last - 1);
+		m->lost += n - *last - 1;
+		atomic64_add(n - *last - 1, &node->stats.lost_link);
+		*last = n;
 		m->received++;
 		atomic64_inc(&node->stats.received);
 		channel_deliver(ch, msg, (const __le32 *)(p + 1), le16_to_cpu(p->nsinks));

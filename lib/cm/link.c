@@ -177,6 +177,7 @@ EXPORT_SYMBOL_GPL(kecho_link_put);
 static struct kecho_link *link_alloc(struct kecho_cm *cm)
 {
 	struct kecho_link *link;
+	int i;
 
 	if (cm->nlinks >= KECHO_LINKS_MAX)
 		return NULL;
@@ -189,7 +190,8 @@ static struct kecho_link *link_alloc(struct kecho_cm *cm)
 	spin_lock_init(&link->lock);
 	INIT_LIST_HEAD(&link->out);
 	INIT_LIST_HEAD(&link->ctl);
-	INIT_LIST_HEAD(&link->ready);
+	for (i = 0; i < KECHO_PRIOS; i++)
+		INIT_LIST_HEAD(&link->ready[i]);
 	INIT_LIST_HEAD(&link->trash);
 	link->cur = &link->out;
 	link->session = new_session(cm);
@@ -873,7 +875,7 @@ static void beat_build(struct kecho_link *link, struct kecho_conn *conn)
 static void out_number(struct kecho_link *link, struct out *o)
 {
 	struct kecho_rec *rec = out_rec(o);
-	u64 *other = &link->last[KECHO_PRIO_MAX + 1], *last = other, seq = ++link->tx_seq;
+	u64 *other = &link->last[KECHO_PRIOS], *last = other, seq = ++link->tx_seq;
 
 	rec->seq = cpu_to_le64(seq);
 	if (rec->type == KECHO_EVENT) {
@@ -883,7 +885,52 @@ static void out_number(struct kecho_link *link, struct out *o)
 	*last = seq;
 }
 
-/* Takes the next record from the control queue or, in turn, from a flow, and numbers it. */
+/* The flow is listed by its most urgent event; if that is of another priority than before, behind those that have waited longer. */
+static void flow_ready(struct kecho_flow *flow)
+{
+	int top = fls(flow->prios);
+
+	if (top == flow->top)
+		return;
+	flow->top = top;
+	if (top)
+		list_move_tail(&flow->ready, &flow->link->ready[top - 1]);
+	else
+		list_del_init(&flow->ready);
+}
+
+static void flow_put(struct kecho_flow *flow, struct out *o)
+{
+	list_add_tail(&o->node, &flow->q[o->prio]);
+	flow->prios |= BIT(o->prio);
+	flow->bytes += o->msg->len - o->off;
+	flow->count++;
+	flow_ready(flow);
+}
+
+/* The oldest event of a priority that has some. The caller lists the flow anew. */
+static struct out *flow_take(struct kecho_flow *flow, u8 prio)
+{
+	struct out *o = list_first_entry(&flow->q[prio], struct out, node);
+
+	flow->count--;
+	flow->bytes -= o->msg->len - o->off;
+	if (list_is_singular(&flow->q[prio]))
+		flow->prios &= ~BIT(prio);
+	return o;
+}
+
+static struct kecho_flow *link_first(struct kecho_link *link)
+{
+	int p;
+
+	for (p = KECHO_PRIO_MAX; p >= 0; p--)
+		if (!list_empty(&link->ready[p]))
+			return list_first_entry(&link->ready[p], struct kecho_flow, ready);
+	return NULL;
+}
+
+/* Takes the next record from the control queue or, the most urgent first, from a flow, and numbers it. */
 static struct out *link_pull(struct kecho_link *link)
 {
 	struct kecho_flow *flow;
@@ -896,18 +943,13 @@ static struct out *link_pull(struct kecho_link *link)
 		o = list_first_entry(&link->ctl, struct out, node);
 		if (o->control)
 			link->ctl_bytes -= o->len;
-	} else if (!list_empty(&link->ready) &&
-		   link->out_records < KECHO_HISTORY_RECORDS && link->out_bytes < KECHO_HISTORY_BYTES) {
-		flow = list_first_entry(&link->ready, struct kecho_flow, ready);
-		o = list_first_entry(&flow->q, struct out, node);
-		flow->count--;
-		flow->bytes -= o->msg->len - o->off;
+	} else if (link->out_records < KECHO_HISTORY_RECORDS && link->out_bytes < KECHO_HISTORY_BYTES && (flow = link_first(link))) {
+		o = flow_take(flow, fls(flow->prios) - 1);
 		flow->sent++;
 		flow->sent_bytes += o->msg->len - o->off;
-		if (flow->count)
-			list_move_tail(&flow->ready, &link->ready);
-		else
-			list_del_init(&flow->ready);
+		/* Behind those of the same priority. */
+		flow->top = U8_MAX;
+		flow_ready(flow);
 	} else {
 		return NULL;
 	}
@@ -1289,12 +1331,27 @@ EXPORT_SYMBOL_GPL(kecho_flow_given);
 
 void kecho_flow_init(struct kecho_flow *flow, struct kecho_link *link)
 {
+	int i;
+
 	memset(flow, 0, sizeof(*flow));
 	flow->link = link;
 	INIT_LIST_HEAD(&flow->ready);
-	INIT_LIST_HEAD(&flow->q);
+	for (i = 0; i < KECHO_PRIOS; i++)
+		INIT_LIST_HEAD(&flow->q[i]);
 }
 EXPORT_SYMBOL_GPL(kecho_flow_init);
+
+/* link->lock held. Empties the flow, the most urgent first, to @list. */
+static void flow_empty(struct kecho_flow *flow, struct list_head *list)
+{
+	int i;
+
+	for (i = KECHO_PRIO_MAX; i >= 0; i--)
+		list_splice_tail_init(&flow->q[i], list);
+	flow->prios = 0;
+	flow->count = flow->bytes = 0;
+	flow_ready(flow);
+}
 
 u32 kecho_flow_destroy(struct kecho_flow *flow)
 {
@@ -1304,9 +1361,7 @@ u32 kecho_flow_destroy(struct kecho_flow *flow)
 
 	spin_lock_bh(&link->lock);
 	count = flow->count;
-	list_splice_init(&flow->q, &gone);
-	list_del_init(&flow->ready);
-	flow->count = flow->bytes = 0;
+	flow_empty(flow, &gone);
 	link_discard(link, &gone);
 	spin_unlock_bh(&link->lock);
 	return count;
@@ -1318,11 +1373,9 @@ void kecho_flow_drain(struct kecho_flow *flow)
 	struct kecho_link *link = flow->link;
 
 	spin_lock_bh(&link->lock);
-	list_splice_tail_init(&flow->q, &link->ctl);
 	flow->sent += flow->count;
 	flow->sent_bytes += flow->bytes;
-	flow->count = flow->bytes = 0;
-	list_del_init(&flow->ready);
+	flow_empty(flow, &link->ctl);
 	link_kick(link);
 	spin_unlock_bh(&link->lock);
 }
@@ -1350,42 +1403,40 @@ u32 kecho_flow_push(struct kecho_flow *flow, struct kecho_msg *msg, const struct
 	struct kecho_link *link = flow->link;
 	u32 size = msg->len - msg->off, lost = 0;
 	struct out *o, *old;
+	u8 prio = how->prio, least;
 	LIST_HEAD(gone);
 
 	spin_lock_bh(&link->lock);
 	if (!(how->flags & KECHO_EVENT_RETAINED))
-		prefix.n = cpu_to_le64(flow->n + flow->gap + 1);
+		prefix.n = cpu_to_le64(flow->n[prio] + flow->gap[prio] + 1);
 	o = out_alloc(KECHO_EVENT, &prefix, sizeof(prefix), sinks_len, msg, msg->off);
 	if (!o) {
-		flow->gap++;
+		flow->gap[prio]++;
 		lost = 1;
 		goto out;
 	}
-	o->prio = how->prio;
+	o->prio = prio;
 	if (sinks_len)
 		memcpy(o->head + o->head_len - sinks_len, how->sinks, sinks_len);
 	kecho_msg_get(msg);
 	while (how->policy != KECHO_BLOCK && flow->count &&
 	       (flow->count >= how->max || flow->bytes + size > KECHO_QUEUE_BYTES)) {
 		lost++;
-		if (how->policy == KECHO_DROP_NEWEST) {
-			flow->gap++;
+		/* The least urgent goes first, which may be this one. */
+		least = ffs(flow->prios) - 1;
+		if (how->policy == KECHO_DROP_NEWEST || least > prio) {
+			flow->gap[prio]++;
 			list_add_tail(&o->node, &gone);
 			goto out;
 		}
-		old = list_first_entry(&flow->q, struct out, node);
-		flow->count--;
-		flow->bytes -= old->msg->len - old->off;
+		old = flow_take(flow, least);
 		list_move_tail(&old->node, &gone);
 	}
 	if (prefix.n) {
-		flow->n += flow->gap + 1;
-		flow->gap = 0;
+		flow->n[prio] += flow->gap[prio] + 1;
+		flow->gap[prio] = 0;
 	}
-	list_add_tail(&o->node, &flow->q);
-	flow->bytes += size;
-	if (!flow->count++)
-		list_move_tail(&flow->ready, &link->ready);
+	flow_put(flow, o);
 	if (how->batch)
 		batch_add(how->batch, link);
 	else
@@ -1552,7 +1603,7 @@ bool kecho_cm_drained(struct kecho_cm *cm)
 	list_for_each_entry(link, &cm->links, node) {
 		spin_lock_bh(&link->lock);
 		busy = link->conn && link->conn->up &&
-		       (link->out_records || !list_empty(&link->ctl) || !list_empty(&link->ready));
+		       (link->out_records || !list_empty(&link->ctl) || link_first(link));
 		spin_unlock_bh(&link->lock);
 		if (busy)
 			break;

@@ -27,7 +27,7 @@
  * that both are on. A connection of the one replaces one of the other as any connection replaces another, and the session goes on. Who
  * wishes rudp calls so, every second time by TCP, and again while the link is up by TCP; such a connection stays whoever opened it.
  *
- * Flow of records out: control queue and flows (one a channel) -> kecho_cm_tx_fill() numbers them -> sent list -> acknowledged,
+ * Flow of records out: control queue and flows (one a channel; the most urgent events first) -> kecho_cm_tx_fill() numbers them -> sent list -> acknowledged,
  * freed. A flow is numbered only when it is sent, so that what waits in it can still be dropped by the channel's policy.
  *
  * No I/O and no clock in here: a home passes in bytes and times, and is told by &struct kecho_cm_ops what to do.
@@ -144,7 +144,7 @@ enum kecho_link_state {
  * @redial_until: called again until then, though not configured
  * @out: numbered records, the first not acknowledged; @cur the first not wholly sent, &out if none
  * @ctl: records to be numbered before any flow
- * @ready: flows with something queued, served in turn
+ * @ready: flows with something queued, by their most urgent event, those of one priority served in turn
  * @seen: a bit for each of the KECHO_OVERTAKE_MAX records behind @rx_seq that have overtaken others, by their numbers
  * @last: the number of the last event of each priority, and of the last other record, for kecho_rec.after
  * @gen: counts sessions: a record that was taken in one may be looked at in the next, where it means nothing
@@ -172,7 +172,7 @@ struct kecho_link {
 	struct mutex rx_lock;
 	spinlock_t lock;
 	struct kecho_conn *conn;
-	struct list_head out, ctl, ready, trash;
+	struct list_head out, ctl, ready[KECHO_PRIOS], trash;
 	struct list_head *cur;
 	u32 cur_off;
 	u32 fills;
@@ -181,7 +181,7 @@ struct kecho_link {
 	u32 ctl_bytes;
 	bool failed;
 	u64 tx_seq, acked, rx_seq;
-	u64 last[KECHO_PRIO_MAX + 2];
+	u64 last[KECHO_PRIOS + 1];
 	DECLARE_BITMAP(seen, KECHO_OVERTAKE_MAX);
 	u32 rx_unacked, rx_unacked_bytes;
 	u64 ack_due, last_rx, last_ping;
@@ -227,16 +227,19 @@ struct kecho_conn {
 
 /**
  * struct kecho_flow - one channel's records on their way into a link
- * @q: not yet numbered
- * @n: the number of the last event queued; one dropped before it could be queued is counted with the next, @gap
+ * @q: not yet numbered, by priority; @prios: a bit for each that is not empty
+ * @top: one more than the priority that it is listed by in kecho_link.ready, 0: it is not
+ * @n: the number of the last event queued of each priority; one dropped before it could be queued is counted with the next, @gap
  * @sent: events numbered, so that they arrive or the session ends; @sent_bytes of what links share of them
  */
 struct kecho_flow {
 	struct kecho_link *link;
 	struct list_head ready;
-	struct list_head q;
+	struct list_head q[KECHO_PRIOS];
+	u8 prios, top;
 	u32 count, bytes;
-	u64 n, gap, lost, sent, sent_bytes;
+	u64 n[KECHO_PRIOS], gap[KECHO_PRIOS];
+	u64 lost, sent, sent_bytes;
 };
 
 void kecho_cm_init(struct kecho_cm *cm, u64 id, const char *name, const struct kecho_cm_ops *ops,

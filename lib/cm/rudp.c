@@ -29,6 +29,7 @@ static const u8 zeros[4096];
 void kecho_rudp_end_init(struct kecho_rudp_end *end, struct kecho_cm *cm)
 {
 	end->cm = cm;
+	end->ids = 0;
 	hash_init(end->conns);
 	end->nconns = 0;
 }
@@ -58,9 +59,10 @@ static void rudp_init(struct kecho_rudp_end *end, struct kecho_rudp *r, const st
 	r->end = end;
 	r->addr = *to;
 	r->state = state;
-	do
-		r->id = kecho_cm_random(end->cm);
-	while (!r->id || rudp_find(end, r->id));
+	do {
+		end->ids++;
+		r->id = siphash(&end->ids, sizeof(end->ids), &end->key);
+	} while (!r->id || rudp_find(end, r->id));
 	hash_add(end->conns, &r->hash, r->id);
 	end->nconns++;
 	r->conn.cm = end->cm;

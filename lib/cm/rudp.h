@@ -139,12 +139,13 @@ struct kecho_rudp_out {
 	u8 heads[KECHO_RUDP_HEADS];
 };
 
-/** struct kecho_rudp_end - a node's endpoint; @key is the home's to fill with random bytes */
+/** struct kecho_rudp_end - a node's endpoint; @key is the home's to fill with random bytes; @ids: connections there have been */
 struct kecho_rudp_end {
 	struct kecho_cm *cm;
 	siphash_key_t key;
 	DECLARE_HASHTABLE(conns, 8);
 	u32 nconns;
+	u64 ids;
 };
 
 enum kecho_rudp_state {

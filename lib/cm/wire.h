@@ -66,7 +66,7 @@ struct kecho_rec {
  * @chan: the sender's number of the channel
  * @nsinks: so many __le32 numbers of described sinks follow; 0: all that the event's type suits
  * @flags: KECHO_EVENT_RETAINED
- * @n: the number of this event among those meant for this member, so that a gap is a loss
+ * @n: the number of this event among those of its priority meant for this member, so that a gap is a loss
  */
 struct kecho_event_prefix {
 	__le32 chan;

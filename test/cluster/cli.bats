@@ -42,7 +42,7 @@ kecho_sub() { KECHO_DIR=$K/h$1 background "$KECHO_BUILD/bin/kecho" sub "${@:2}" 
 	kecho 2 attrs web load=0.5 rack=r2
 	wait_until '[[ $(member "$K/h1/web" h2 rack) == r2 ]]'
 	kecho 1 members -j web | json "[m['node'] for m in d] == ['h1', 'h2'] and d[1]['attributes'] == {'load': 0.5, 'rack': 'r2'} and
-		d[1]['via'] == 'tcp' and d[1]['addr'] == '10.77.0.2:7325' and d[0]['contact'] and not d[1]['contact']"
+		d[1]['via'] == '${KECHO_TRANSPORT:-tcp}' and d[1]['addr'] == '10.77.0.2:7325' and d[0]['contact'] and not d[1]['contact']"
 	# A channel that only another host is on, as the group server tells
 	kecho 3 ls -j | json "[(c['name'], c['joined'], c['addr']) for c in d] ==
 		[('only1', False, '10.77.0.1:7325'), ('web', False, '10.77.0.1:7325')]"

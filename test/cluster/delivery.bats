@@ -31,7 +31,8 @@ reset() { on "$1" ss -K dst "10.77.0.$2" >/dev/null 2>&1; }
 		[[ $(sink "$K/h$h/web" "${READER[$h]}" lost) == 0 ]]
 	done
 	note "resumed $(counter 1 resumes) times"
-	(($(counter 1 resumes) >= 5))
+	# By rudp nothing breaks that the test can break.
+	[[ ${KECHO_TRANSPORT:-tcp} == rudp ]] || (($(counter 1 resumes) >= 5))
 }
 
 # Every event of h1 is accounted for at HOST, where PID reads into FILE: published = received + queued + lost

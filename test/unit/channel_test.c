@@ -1239,13 +1239,13 @@ static void settings(void **state)
 {
 	static const char * const good[] = {
 		"kecho.overflow=drop-oldest", "kecho.overflow=drop-newest", "kecho.overflow=block", "kecho.overflow=\"block\"",
-		"kecho.order=fifo", "kecho.order=priority", "kecho.order=deadline", "kecho.transport=tcp", "kecho.queue=1",
+		"kecho.order=fifo", "kecho.order=priority", "kecho.order=deadline", "kecho.transport=rudp", "kecho.transport=tcp", "kecho.queue=1",
 		"kecho.queue=" STR(QUEUE_MAX), "kecho.retain=0", "kecho.retain=1024", "kecho.queue=5\nkecho.retain=5\nx=5", "kecho.queue=",
 		"kecho.queue=7\nkecho.queue=", "",
 	};
 	static const char * const bad[] = {
 		"kecho.overflow=drop", "kecho.overflow=Block", "kecho.overflow=1", "kecho.overflow=\"\"", "kecho.order=lifo",
-		"kecho.order=fif", "kecho.order=fifoo", "kecho.transport=rudp", "kecho.transport=x", "kecho.queue=0", "kecho.queue=-1",
+		"kecho.order=fif", "kecho.order=fifoo", "kecho.transport=udp", "kecho.transport=x", "kecho.queue=0", "kecho.queue=-1",
 		"kecho.queue=" STR(QUEUE_MAX) "0", "kecho.queue=1.0", "kecho.queue=\"5\"", "kecho.queue=x", "kecho.queue=9223372036854775807",
 		"kecho.retain=-1", "kecho.retain=1025", "kecho.unknown=1", "kecho.=1", "kecho.queue.x=1", "kecho.queue=5\nkecho.retain=x",
 		"x=5\nkecho.retain=x", "kecho.queue=5\nbad line", "kecho.queue", "kecho.",
@@ -1304,14 +1304,14 @@ static void config(void **state)
 			fail_msg("%s", bad[i]);
 	kecho_show_config(&t, &node);
 	assert_text(&t, "name=here\nid=abcdef0123456789\nlisten=-\nregistry=0\nqueue=1024\nmax_event=1048576\nheartbeat=1000\n"
-		    "lease=15000\n");
+		    "lease=15000\ntransport=tcp\n");
 	for (i = 0; i < ARRAY_SIZE(good); i++)
 		if (kecho_node_configure(&node, good[i], strlen(good[i])))
 			fail_msg("%s", good[i]);
 	node.cm.listen = (struct kecho_addr){ 4, cpu_to_be16(7325), { 127, 0, 0, 1 } };
 	kecho_show_config(&t, &node);
 	assert_text(&t, "name=here\nid=abcdef0123456789\nlisten=127.0.0.1:7325\nregistry=0\nqueue=6\nmax_event=16777216\n"
-		    "heartbeat=60000\nlease=3600000\n");
+		    "heartbeat=60000\nlease=3600000\ntransport=tcp\n");
 	/* The default of the channels to come. */
 	c = kecho_channel_join(&node, "d", NULL, 1, 0, &err);
 	assert_int_equal(c->settings.queue, 6);

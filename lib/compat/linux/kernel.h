@@ -21,11 +21,16 @@
 #define swap(a, b) do { __typeof__(a) _t = (a); (a) = (b); (b) = _t; } while (0)
 #define WARN_ON_ONCE(c) ({ bool _c = (c); assert(!_c); _c; })
 #define BUILD_BUG_ON(c) _Static_assert(!(c), #c)
+#define BIT(n) (1ul << (n))
+/* The highest and the lowest bit, from 1; 0: there is none. */
+static inline int fls(unsigned int x) { return x ? 32 - __builtin_clz(x) : 0; }
+#define ffs(x) __builtin_ffs(x)
 #define S64_MAX INT64_MAX
 #define S64_MIN INT64_MIN
 #define U64_MAX UINT64_MAX
 #define U32_MAX UINT32_MAX
 #define U16_MAX UINT16_MAX
+#define U8_MAX UINT8_MAX
 
 /* Where the core's messages go: the home sets it (syslog or stderr); levels are syslog's. */
 extern void (*kecho_log)(int level, const char *fmt, va_list ap);

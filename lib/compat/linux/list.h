@@ -54,6 +54,11 @@ static inline int list_empty(const struct list_head *h)
 	return h->next == h;
 }
 
+static inline int list_is_singular(const struct list_head *h)
+{
+	return !list_empty(h) && h->next == h->prev;
+}
+
 static inline int list_is_head(const struct list_head *n, const struct list_head *h)
 {
 	return n == h;

@@ -19,6 +19,7 @@
 #define KECHO_EVENT_DEFAULT	(1u << 20)
 #define KECHO_EVENT_MAX		(16u << 20)
 #define KECHO_PRIO_MAX		7
+#define KECHO_PRIOS		(KECHO_PRIO_MAX + 1)
 
 /* A record on a link: the largest event with all that can stand around it. */
 #define KECHO_RECORD_MAX	(KECHO_EVENT_MAX + (64u << 10))
