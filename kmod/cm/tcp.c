@@ -33,7 +33,7 @@ struct tcp_conn {
 	struct mutex tx_lock;
 	bool stalled;
 	atomic_t senders;
-	struct work_struct dial, rx, tx, close;
+	struct work_struct begin, rx, tx, close;
 	u8 *rxbuf;
 };
 
@@ -71,13 +71,15 @@ void kecho_tcp_kick(struct kecho_conn *conn)
 void kecho_tcp_close(struct kecho_conn *conn)
 {
 	struct tcp_conn *c = container_of(conn, struct tcp_conn, conn);
+	bool was;
 
 	spin_lock_bh(&c->lock);
-	if (!c->closed) {
-		c->closed = true;
-		queue_work(kecho_close_wq, &c->close);
-	}
+	was = c->closed;
+	c->closed = true;
 	spin_unlock_bh(&c->lock);
+	/* The work frees it, lock and all. */
+	if (!was)
+		queue_work(kecho_close_wq, &c->close);
 }
 
 /* It broke, or the core wants no more of it. */
@@ -92,7 +94,7 @@ static void conn_close_work(struct work_struct *work)
 	struct tcp_conn *c = container_of(work, struct tcp_conn, close);
 	struct kecho_net *t = c->net;
 
-	cancel_work_sync(&c->dial);
+	cancel_work_sync(&c->begin);
 	if (c->sock) {
 		nwmon_unwatch(&c->monitor);
 		kernel_sock_shutdown(c->sock, SHUT_RDWR);
@@ -222,7 +224,7 @@ void kecho_tcp_send(struct kecho_link *link)
 		wake_up(&c->net->idle);
 }
 
-static void conn_dial_work(struct work_struct *work);
+static void conn_begin_work(struct work_struct *work);
 
 static struct tcp_conn *conn_new(struct kecho_net *t)
 {
@@ -234,7 +236,7 @@ static struct tcp_conn *conn_new(struct kecho_net *t)
 	INIT_LIST_HEAD(&c->conn.node);
 	spin_lock_init(&c->lock);
 	mutex_init(&c->tx_lock);
-	INIT_WORK(&c->dial, conn_dial_work);
+	INIT_WORK(&c->begin, conn_begin_work);
 	INIT_WORK(&c->rx, conn_rx_work);
 	INIT_WORK(&c->tx, conn_tx_work);
 	INIT_WORK(&c->close, conn_close_work);
@@ -242,7 +244,7 @@ static struct tcp_conn *conn_new(struct kecho_net *t)
 	return c;
 }
 
-static int conn_begin(struct tcp_conn *c, struct socket *sock)
+static int conn_setup(struct tcp_conn *c, struct socket *sock)
 {
 	c->rxbuf = kvmalloc(RXBUF, GFP_KERNEL);
 	if (!c->rxbuf)
@@ -271,7 +273,7 @@ static int dial(struct tcp_conn *c)
 	if (err)
 		return err;
 	sk_net_refcnt_upgrade(c->sock->sk);
-	err = conn_begin(c, c->sock);
+	err = conn_setup(c, c->sock);
 	if (err)
 		return err;
 	c->conn.peer = addr;
@@ -279,9 +281,8 @@ static int dial(struct tcp_conn *c)
 	return kernel_connect(c->sock, &to.sa, len, 0);
 }
 
-static void conn_dial_work(struct work_struct *work)
+static void conn_call(struct tcp_conn *c)
 {
-	struct tcp_conn *c = container_of(work, struct tcp_conn, dial);
 	struct kecho_link *link = c->link;
 	int err = READ_ONCE(c->net->stopping) ? -ESHUTDOWN : dial(c);
 
@@ -296,6 +297,31 @@ static void conn_dial_work(struct work_struct *work)
 	conn_queue(c, &c->rx);
 }
 
+static void conn_accepted(struct tcp_conn *c)
+{
+	union sock_addr from;
+
+	if (kernel_getpeername(c->sock, &from.sa) < 0 || conn_setup(c, c->sock)) {
+		kecho_tcp_close(&c->conn);
+		return;
+	}
+	addr_from_sock(&c->conn.peer, &from);
+	kecho_cm_accepted(c->net->cm, &c->conn, now_ns());
+	nwmon_watch(&c->monitor, c->sock, &c->net->monitor, conn_arrived, conn_room);
+	conn_queue(c, &c->rx);
+}
+
+/* Closing waits for it: the core may have enough of a connection as soon as it knows it. */
+static void conn_begin_work(struct work_struct *work)
+{
+	struct tcp_conn *c = container_of(work, struct tcp_conn, begin);
+
+	if (c->link)
+		conn_call(c);
+	else
+		conn_accepted(c);
+}
+
 void kecho_tcp_dial(struct kecho_net *t, struct kecho_link *link)
 {
 	struct tcp_conn *c = READ_ONCE(t->stopping) ? NULL : conn_new(t);
@@ -306,38 +332,25 @@ void kecho_tcp_dial(struct kecho_net *t, struct kecho_link *link)
 		return;
 	}
 	c->link = kecho_link_get(link);
-	queue_work(kecho_close_wq, &c->dial);
+	queue_work(kecho_close_wq, &c->begin);
 }
 /* --- being called --- */
-
-static void accept_one(struct kecho_net *t, struct socket *sock)
-{
-	struct tcp_conn *c = conn_new(t);
-	union sock_addr from;
-
-	if (!c) {
-		sock_release(sock);
-		return;
-	}
-	c->sock = sock;
-	if (kernel_getpeername(sock, &from.sa) < 0 || conn_begin(c, sock)) {
-		kecho_tcp_close(&c->conn);
-		return;
-	}
-	addr_from_sock(&c->conn.peer, &from);
-	kecho_cm_accepted(t->cm, &c->conn, now_ns());
-	nwmon_watch(&c->monitor, sock, &t->monitor, conn_arrived, conn_room);
-	conn_queue(c, &c->rx);
-}
 
 static void accept_work(struct work_struct *work)
 {
 	struct kecho_net *t = container_of(work, struct kecho_net, accept);
 	struct socket *sock;
+	struct tcp_conn *c;
 
 	while (!READ_ONCE(t->stopping) && !kernel_accept(t->listener, &sock, O_NONBLOCK)) {
 		sk_net_refcnt_upgrade(sock->sk);
-		accept_one(t, sock);
+		c = conn_new(t);
+		if (!c) {
+			sock_release(sock);
+			continue;
+		}
+		c->sock = sock;
+		queue_work(kecho_close_wq, &c->begin);
 	}
 }
 

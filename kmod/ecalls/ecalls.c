@@ -219,8 +219,8 @@ static int borrow(struct rings *d, struct file *events, struct kecho_lent *lent)
 	return err;
 }
 
-/* @lock is held. The file's reference is taken over on success. */
-static int attach(struct rings *d, struct file *events, struct kecho_attach *a)
+/* @lock is held. The file's reference is taken over on success, of which the caller is told before it cannot be undone. */
+static int attach(struct rings *d, struct file *events, struct kecho_attach *a, struct kecho_attach __user *arg)
 {
 	struct kecho_channel_user *u;
 	struct kecho_lent lent;
@@ -238,6 +238,9 @@ static int attach(struct rings *d, struct file *events, struct kecho_attach *a)
 	d->memory = __vmalloc(a->bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!d->memory)
 		goto fail;
+	err = -EFAULT;
+	if (copy_to_user(arg, a, sizeof(*a)))
+		goto fail_memory;
 	d->bytes = a->bytes;
 	d->idle_ns = a->idle_us * (u64)NSEC_PER_USEC;
 	d->memcg = get_mem_cgroup_from_mm(current->mm);
@@ -253,6 +256,9 @@ static int attach(struct rings *d, struct file *events, struct kecho_attach *a)
 	if (d->idle_ns)
 		queue_work(rings_wq, &d->work);
 	return 0;
+fail_memory:
+	vfree(d->memory);
+	d->memory = NULL;
 fail:
 	d->tree->give_back(events);
 	return err;
@@ -270,12 +276,10 @@ static int ioctl_attach(struct rings *d, struct kecho_attach __user *arg)
 	if (!events)
 		return -EBADF;
 	mutex_lock(&d->lock);
-	err = attach(d, events, &a);
+	err = attach(d, events, &a, arg);
 	mutex_unlock(&d->lock);
 	if (err)
 		fput(events);
-	else if (copy_to_user(arg, &a, sizeof(a)))
-		err = -EFAULT;
 	return err;
 }
 

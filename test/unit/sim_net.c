@@ -26,6 +26,7 @@ struct net_conn {
 
 static struct list_head dgrams, conns, dead;
 static u64 busy_until[SIM_NODES], late;
+static struct kecho_rudp_out out;	/* too much for a kernel's stack */
 
 void sim_net_init(void)
 {
@@ -141,8 +142,6 @@ static int net_send(int from, const struct kecho_addr *addr, const struct kvec *
 
 static void conn_bury(struct net_conn *c)
 {
-	struct kecho_rudp_out out;
-
 	if (c->dead)
 		return;
 	c->dead = true;
@@ -227,7 +226,6 @@ void sim_net_stop(struct sim_node *n)
 
 static void conn_send(struct net_conn *c)
 {
-	struct kecho_rudp_out out;
 	int err = 0;
 
 	kecho_rudp_begin(&c->r);
