@@ -9,7 +9,7 @@ setup_file()
 	! unshare -n tc qdisc add dev lo root netem delay 1ms 2>/dev/null || return 0
 	# Inside bats, bats is another program.
 	"$KECHO_TOP/scripts/vm" --smp 2 --timeout 300 -- env PATH="${PATH//"$BATS_LIBEXEC:"/}" KECHO_GUEST=1 KECHO_SLOW=3 \
-		BUILD="$KECHO_BUILD" bats --tap "$BATS_TEST_FILENAME" >"$BATS_FILE_TMPDIR/tap" 2>&1 3>&- || :
+		KECHO_TRANSPORT="${KECHO_TRANSPORT-}" BUILD="$KECHO_BUILD" bats --tap "$BATS_TEST_FILENAME" >"$BATS_FILE_TMPDIR/tap" 2>&1 3>&- || :
 }
 
 # Whether this test has run in the guest; then it ends here if it did not succeed there.
@@ -73,4 +73,24 @@ say() { note "$BATS_TEST_DESCRIPTION: $*"; }
 	join web 1 2
 	flows web 1 2
 	flows web 2 1
+}
+
+@test "rudp: losses of a hundredth, a twentieth and a fifth, duplicates and reordering" {
+	elsewhere && return
+	[[ ${KECHO_TRANSPORT-} == rudp ]] || skip "TCP waits too long at the last"
+	local loss n=0 start
+	HEARTBEAT=$((1000 * KECHO_SLOW)) cluster_up 2
+	join web 1 2
+	setting web kecho.overflow=block 1 2
+	listen web 1 2
+	for loss in 1 5 20; do
+		BAD="delay 10ms 5ms loss $loss% duplicate 2% reorder 10% 50%" netem 1 2
+		start=$EPOCHREALTIME
+		background seq $((n + 1)) $((n += 1000)) >"$K/h1/web/events"
+		heard 2 "$n" 60
+		wait_exit "$LAST_PID"
+		say "$loss %: 1000 events in $((${EPOCHREALTIME/./} / 1000 - ${start/./} / 1000)) ms"
+	done
+	cmp <(seq "$n") "$K/out.2"
+	[[ $(member "$K/h2/web" h1 lost) == 0 && $(member "$K/h2/web" h1 via) == rudp ]]
 }

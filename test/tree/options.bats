@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # The mount options other than name= (which setup.bash always gives).
-KECHO_OPTIONS=uid=65534,gid=65533,mode=0660,queue=8,max_event=4096
+KECHO_OPTIONS=uid=65534,gid=65533,mode=0660,queue=8,max_event=4096,transport=rudp
 load setup
 
 @test "uid, gid, mode: files and directories" {
@@ -41,4 +41,9 @@ END
 			write_all(writer(flags), b'z' * 4097 + b'\n')
 	eq(drain(r), [b'x' * 4096, b'y' * 4096])
 END
+}
+
+@test "transport: as the node's settings tell" {
+	grep -qx transport=rudp "$KECHO_DIR/.node/config"
+	[[ $(attr kecho.transport) == tcp ]]
 }

@@ -416,6 +416,61 @@ static void flat_copy(const struct kecho_packet *p, u32 off, void *to, u32 len)
 	memcpy(to, container_of(p, struct flat, p)->data + off, len);
 }
 
+/* The test vectors of kecho-rudp(7). */
+static void vectors(void **state)
+{
+	static const u8 init[] = {
+		0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x4b, 0x43, 0x48, 0x4f, 1, 0, 0, 0, 0x44, 0x33, 0x22, 0x11, 0, 0, 0, 0,
+		0, 0, 0, 0, 0, 0, 0, 0,
+	}, ack[] = {
+		7, 0, 0, 0, 4, 0, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0xfa, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0,
+		0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0,
+	}, span[] = {
+		7, 0, 0, 0, 4, 0, 1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0x1c, 0, 0, 0, 0, 0, 0x1c, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0,
+		4, 0, 0, 0, 33, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0,
+	};
+	static struct kecho_rudp_out out;	/* too much for a kernel's stack */
+	struct kecho_addr to;
+	struct kecho_link *link;
+	struct kecho_rudp *r;
+	u8 got[100];
+	int i, n;
+
+#define BUILT(want) do {										\
+		kecho_rudp_begin(r);									\
+		check(kecho_rudp_build(r, &out, sim.now) == 1);						\
+		for (i = n = 0; i < out.n; n += out.vec[i++].iov_len)					\
+			memcpy(got + n, out.vec[i].iov_base, out.vec[i].iov_len);			\
+		check(n == sizeof(want) && !memcmp(got, want, n));					\
+		kecho_rudp_end(r);									\
+	} while (0)
+	pair();
+	sim_run(SIM_S / 2);
+	sim_addr(9, &to);
+	r = calloc(1, sizeof(*r));
+	kecho_rudp_call(&sim.n[0].end, r, &to, sim.now);
+	r->id = 0x11223344;
+	BUILT(init);
+	kecho_rudp_exit(r);
+	free(r);
+
+	r = sim_rudp(0, 1);
+	link = sim_link(0, 1);
+	r->peer_id = 7;
+	r->v.next = 3;
+	r->arrived[0] = (struct kecho_acked){ 1, 1 };
+	r->arrived[1] = (struct kecho_acked){ 3, 3 };
+	r->narrived = 2;
+	r->largest_at = sim.now - 250000;
+	r->mtu_at = U64_MAX;
+	r->ack_now = true;
+	link->rx_seq = 9;
+	link->tx_seq = link->acked = 9;
+	BUILT(ack);
+	say(link, 5, 4);
+	BUILT(span);
+}
+
 /* From addresses where nobody is: nothing is remembered, no answer is longer than what it answers, and another's cookie is worth nothing. */
 static void no_state_without_cookie(void **state)
 {
@@ -624,6 +679,7 @@ static const struct CMUnitTest tests[] = {
 	T(no_storm),
 	T(small_events_twice),
 	T(mtu),
+	T(vectors),
 	T(no_state_without_cookie),
 	T(nobody_there),
 	T(restart),
