@@ -4,7 +4,6 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,15 +15,16 @@
 static const struct part *const parts[] = { &ring_part };
 
 struct options {
-	const char *out, *mount;
+	const char *out, *mount, **names;
 	unsigned int alternations, ms;
-	bool wanted[ARRAY_SIZE(parts)], some, list;
+	int nnames;
+	bool list;
 };
 
 enum { OPT_LIST = 256, OPT_MOUNT, OPT_CPUS, OPT_MS };
 
 static const struct argp_option option_list[] = {
-	{ "output", 'o', "DIR", 0, "write what was measured to DIR/NAME.json, too", 0 },
+	{ "output", 'o', "DIR", 0, "write what was measured to DIR/PART.json, too", 0 },
 	{ "alternations", 'n', "N", 0, "measure everything N times (5)", 0 },
 	{ "mount", OPT_MOUNT, "DIR", 0, "use the node that is mounted at DIR, not a kechofsd of its own", 0 },
 	{ "cpus", OPT_CPUS, "A,B", 0, "use these two CPUs, not the first two", 0 },
@@ -33,6 +33,7 @@ static const struct argp_option option_list[] = {
 	{ 0 }
 };
 
+volatile sig_atomic_t interrupted;
 const char *argp_program_version = "kecho-bench " KECHO_VERSION;
 
 void warning(const char *fmt, ...)
@@ -59,15 +60,33 @@ static unsigned int number(struct argp_state *state, const char *arg, unsigned i
 	return n;
 }
 
-static void want(struct options *o, struct argp_state *state, const char *name)
+/* @name is PART or PART/TABLE. */
+static bool names(const char *name, const struct part *p, const struct table *t)
 {
-	size_t i;
+	size_t len = strlen(p->name);
 
-	for (i = 0; i < ARRAY_SIZE(parts) && strcmp(parts[i]->name, name); i++)
-		;
-	if (i == ARRAY_SIZE(parts))
-		argp_error(state, "no '%s': --list shows what there is", name);
-	o->wanted[i] = o->some = true;
+	return !strncmp(name, p->name, len) && (!name[len] || (name[len] == '/' && !strcmp(name + len + 1, t->name)));
+}
+
+static bool known(const char *name)
+{
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		for (j = 0; j < parts[i]->ntables; j++)
+			if (names(name, parts[i], &parts[i]->tables[j]))
+				return true;
+	return false;
+}
+
+static bool wanted(const struct options *o, const struct part *p, const struct table *t)
+{
+	int i;
+
+	for (i = 0; i < o->nnames; i++)
+		if (names(o->names[i], p, t))
+			return true;
+	return !o->nnames;
 }
 
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
@@ -98,25 +117,32 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		cpu_init(NULL);
 		return 0;
 	case ARGP_KEY_ARG:
-		want(o, state, arg);
+		if (!known(arg))
+			argp_error(state, "no '%s': --list shows what there is", arg);
+		o->names[o->nnames++] = arg;
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
 }
 
 static const struct argp argp = {
-	option_list, parse_opt, "[NAME...]",
-	"Measure how events get from one process to another, by KECho and by others. Of what has the NAMEs, or of everything, "
-	"Markdown tables go to standard output.",
+	option_list, parse_opt, "[PART[/TABLE]...]",
+	"Measure how events get from one process to another, by KECho and by others. Of what is named, or of everything, Markdown "
+	"tables go to standard output.",
 	NULL, NULL, NULL
 };
 
 static void list(void)
 {
-	size_t i;
+	const struct part *p;
+	size_t i, j;
 
-	for (i = 0; i < ARRAY_SIZE(parts); i++)
-		printf("%-10s %s\n", parts[i]->name, parts[i]->help);
+	for (i = 0; i < ARRAY_SIZE(parts); i++) {
+		p = parts[i];
+		printf("%s\t%s\n", p->name, p->help);
+		for (j = 0; j < p->ntables; j++)
+			printf("%s/%s\t%s\n", p->name, p->tables[j].name, p->tables[j].title);
+	}
 }
 
 /* All entries in turn, again and again. */
@@ -158,25 +184,32 @@ static void run_table(const struct table *table, const struct options *o)
 
 static void run_part(const struct part *p, const struct options *o)
 {
-	unsigned int i;
+	unsigned int i, n = 0;
 
-	report_start(p, o->alternations);
-	json_start(p, o->alternations);
-	for (i = 0; i < p->ntables; i++)
+	for (i = 0; i < p->ntables; i++) {
+		if (!wanted(o, p, &p->tables[i]))
+			continue;
+		if (!n++) {
+			report_start(p, o->alternations);
+			json_start(p, o->alternations);
+		}
 		run_table(&p->tables[i], o);
-	json_write(o->out, p->name);
+	}
+	if (n)
+		json_write(o->out, p->name);
 }
 
 /* It ends the wait for a trial. */
 static void on_signal(int signo)
 {
-	(void)signo;
+	interrupted = signo;
 }
 
 int main(int argc, char **argv)
 {
 	struct sigaction end = { .sa_handler = on_signal };
-	struct options o = { .alternations = ALTERNATIONS };
+	const char *names[argc];
+	struct options o = { .alternations = ALTERNATIONS, .names = names };
 	size_t i;
 
 	argp_err_exit_status = EXIT_USAGE;
@@ -191,8 +224,7 @@ int main(int argc, char **argv)
 	node_start(o.mount);
 	trial_init();
 	for (i = 0; i < ARRAY_SIZE(parts); i++)
-		if (o.wanted[i] || !o.some)
-			run_part(parts[i], &o);
+		run_part(parts[i], &o);
 	if (fflush(stdout) || ferror(stdout))
 		die("cannot write the output: %m");
 	return EXIT_SUCCESS;

@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -196,6 +197,7 @@ struct summary {
 };
 
 /* bench.c */
+extern volatile sig_atomic_t interrupted;	/* by a signal that is to end us */
 void warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define die(...) (warning(__VA_ARGS__), exit(EXIT_FAILURE))
 

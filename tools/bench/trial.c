@@ -3,7 +3,6 @@
 #include "bench.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -120,7 +119,7 @@ static void wait_ends(void)
 	pid_t pid;
 
 	while (running[SENDER] || running[RECEIVER]) {
-		pid = waitpid(-1, &status, 0);
+		pid = interrupted ? -1 : waitpid(-1, &status, 0);
 		if (pid < 0)
 			die("interrupted");
 		for (which = 0; which < PROCESSES && running[which] != pid; which++)
