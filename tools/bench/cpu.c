@@ -43,6 +43,7 @@ bool cpu_init(const char *list)
 	two = a != b;
 	places[ONE_CPU].sender = places[ONE_CPU].receiver = places[TWO_CPUS].sender = places[HOGGED].sender = a;
 	places[TWO_CPUS].receiver = places[HOGGED].receiver = b;
+	CPU_ZERO(&places[ONE_CPU].helpers);
 	CPU_SET(a, &places[ONE_CPU].helpers);
 	places[TWO_CPUS].helpers = places[HOGGED].helpers = allowed;
 	CPU_CLR(b, &places[HOGGED].helpers);

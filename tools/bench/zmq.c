@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-/* Messages that wait at either end: more make no difference, the default of 1000 costs a fifth. */
+/* Messages that may wait at either end: about as many as are in kecho's queue and two rings. */
 #define WATERMARK	10000
 
 static char address[64];
