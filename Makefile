@@ -20,6 +20,7 @@ CORE := $(wildcard lib/compat/*.c lib/attr/*.c lib/cm/*.c lib/group/*.c lib/chan
 HOME_SRC := kechofs/home.c kechofs/net.c kechofs/tcp.c kechofs/rudp.c kechofs/log.c kechofs/daemon.c
 FS_SRC := $(filter-out $(HOME_SRC),$(wildcard kechofs/*.c))
 CLI_SRC := $(wildcard tools/kecho/*.c)
+BENCH_SRC := $(wildcard tools/bench/*.c)
 CLIENT_SRC := $(wildcard lib/client/*.c lib/attr/*.c lib/compat/*.c) lib/ecalls/ring.c
 UNIT := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/*_test.c))
 UNIT_LIB := $(filter-out %_test.c,$(wildcard test/unit/*.c))
@@ -47,7 +48,7 @@ PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
 LIBRARY := $(addprefix $(BUILD)/lib/,libkecho.so.$(VERSION) libkecho.so.0 libkecho.so libkecho.a kecho.pc)
 EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 
-.PHONY: all unit san fuzzers deps run check check-unit check-san check-tree check-cluster check-asan check-debug check-debug-kernel check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
+.PHONY: all unit san fuzzers deps run bench check check-unit check-san check-tree check-cluster check-asan check-debug check-debug-kernel check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -78,6 +79,12 @@ $(BUILD)/bin/kecho: $(call program,$(CLI_SRC)) $(BUILD)/lib/libkecho.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -ljansson $(LIBS)
+
+# Not of all: it needs what it compares with.
+$(BUILD)/bin/kecho-bench: $(call program,$(BENCH_SRC)) $(BUILD)/lib/libkecho.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lzmq -ljansson -lm $(LIBS)
 
 # Of either form only what the map names can be seen.
 $(BUILD)/lib/libkecho.so.$(VERSION): lib/client/libkecho.map $(call pic,$(CLIENT_SRC))
@@ -144,9 +151,14 @@ run:
 	@scripts/run
 
 check: deps
-	@$(MAKE) --no-print-directory -j2 all unit
+	@$(MAKE) --no-print-directory -j2 all unit $(BUILD)/bin/kecho-bench
 	@$(MAKE) --no-print-directory -j2 san
 	@scripts/check
+
+bench:
+	@scripts/dependencies bench
+	@$(MAKE) --no-print-directory all $(BUILD)/bin/kecho-bench
+	@$(BUILD)/bin/kecho-bench -o $(BUILD)/bench
 
 # The kernel modules, for the running kernel or KVER; their tests run in guests.
 kmod:
@@ -171,7 +183,7 @@ check-unit: deps
 	@scripts/check unit
 
 check-tree check-cluster: check-%: deps
-	@$(MAKE) --no-print-directory -j2 all
+	@$(MAKE) --no-print-directory -j2 all $(BUILD)/bin/kecho-bench
 	@scripts/check $*
 
 # The unit tests again under the sanitizers, and the fuzzers of what comes from outside.
@@ -213,7 +225,7 @@ install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/kecho/filters $(FILTERS) $(BPF)
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/include/linux lib/include/uapi/linux/kecho.h lib/include/uapi/linux/kecho_bpf.h
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/include/kecho $(addprefix lib/include/kecho/,kecho.h filter.h limits.h)
-	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/kecho.1
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man3 man/*.3
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/*.7
@@ -261,6 +273,7 @@ help:
 	@echo 'make check-debug    both of these:'
 	@echo 'make check-asan          tree and cluster tests with the programs under ASan and UBSan'
 	@echo 'make check-debug-kernel  the tree, cluster and unit tests and those of the modules on a kernel with KASAN and lockdep'
+	@echo 'make bench          install what is missing and measure: kecho-bench(1); what it found goes to $(BUILD)/bench, too'
 	@echo 'make kmod           the kernel modules, for this kernel or KVER=release, into $(BUILD)/kmod'
 	@echo 'make check-sparse   the modules'"'"' sources by sparse, byte orders too'
 	@echo 'make check-selftest the unit tests inside Debian'"'"'s kernels 6.1 and 6.12'

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0
+# kecho-bench: that it measures, and not what. It needs what it compares with, so it is there only after `make bench`.
+load setup
+
+setup()
+{
+	T=$BATS_TEST_TMPDIR
+	bench=$KECHO_BUILD/bin/kecho-bench
+	[[ -x $bench ]] || skip "not built: make bench"
+	[[ $KECHO_BACKEND == fuse ]] || skip "a guest is too slow to measure"
+}
+teardown() { :; }
+
+@test "lists, explains, and refuses" {
+	"$bench" --list | grep -q $'^ring/throughput\t'
+	"$bench" --help >/dev/null
+	refused "no 'nothing'" "$bench" nothing
+	refused 'not a number' "$bench" -n 0
+	refused 'no node is mounted' "$bench" --mount "$T" -n 1 ring
+}
+
+@test "measures the node that is given, of which no channel is left" {
+	local before
+	before=$(ls "$KECHO_DIR")
+	"$bench" --mount "$KECHO_DIR" -n 1 --ms 20 -o "$T" ring >"$T/report"
+	grep -q '^| kecho, rings, 64 at once | [0-9]' "$T/report"
+	"$KECHO_PYTHON" - "$T/ring.json" <<'END'
+import json, sys
+part = json.load(open(sys.argv[1]))
+for result in part['results']:
+    for entry in result['entries']:
+        for name, figure in entry['figures'].items():
+            assert len(figure['each']) == 1 and figure['median'] == figure['each'][0] >= 0, (result['table'], entry['name'], name)
+END
+	[[ $(ls "$KECHO_DIR") == "$before" ]]
+}

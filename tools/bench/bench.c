@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+/* kecho-bench: the command line, and the order of trials. */
+#include "bench.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <kecho/version.h>
+
+#define ALTERNATIONS	5
+
+static const struct part *const parts[] = { &ring_part };
+
+struct options {
+	const char *out, *mount, **names;
+	unsigned int alternations, ms;
+	int nnames;
+	bool list;
+};
+
+enum { OPT_LIST = 256, OPT_MOUNT, OPT_CPUS, OPT_MS };
+
+static const struct argp_option option_list[] = {
+	{ "output", 'o', "DIR", 0, "write what was measured to DIR/PART.json, too", 0 },
+	{ "alternations", 'n', "N", 0, "measure everything N times (5)", 0 },
+	{ "mount", OPT_MOUNT, "DIR", 0, "use the node that is mounted at DIR, not a kechofsd of its own", 0 },
+	{ "cpus", OPT_CPUS, "A,B", 0, "use these two CPUs, not the first two", 0 },
+	{ "ms", OPT_MS, "MS", 0, "let each trial take so long, to see whether it works at all", 0 },
+	{ "list", OPT_LIST, NULL, 0, "list what there is", 0 },
+	{ 0 }
+};
+
+volatile sig_atomic_t interrupted;
+const char *argp_program_version = "kecho-bench " KECHO_VERSION;
+
+void warning(const char *fmt, ...)
+{
+	int err = errno;
+	va_list args;
+
+	fflush(stdout);
+	fputs("kecho-bench: ", stderr);
+	errno = err;	/* of %m */
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+static unsigned int number(struct argp_state *state, const char *arg, unsigned int most)
+{
+	char *end;
+	unsigned long n = strtoul(arg, &end, 10);
+
+	if (*end || !n || n > most)
+		argp_error(state, "not a number from 1 to %u: %s", most, arg);
+	return n;
+}
+
+/* @name is PART or PART/TABLE. */
+static bool names(const char *name, const struct part *p, const struct table *t)
+{
+	size_t len = strlen(p->name);
+
+	return !strncmp(name, p->name, len) && (!name[len] || (name[len] == '/' && !strcmp(name + len + 1, t->name)));
+}
+
+static bool known(const char *name)
+{
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		for (j = 0; j < parts[i]->ntables; j++)
+			if (names(name, parts[i], &parts[i]->tables[j]))
+				return true;
+	return false;
+}
+
+static bool wanted(const struct options *o, const struct part *p, const struct table *t)
+{
+	int i;
+
+	for (i = 0; i < o->nnames; i++)
+		if (names(o->names[i], p, t))
+			return true;
+	return !o->nnames;
+}
+
+static error_t parse_opt(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'o':
+		o->out = arg;
+		return 0;
+	case 'n':
+		o->alternations = number(state, arg, 1000);
+		return 0;
+	case OPT_MOUNT:
+		o->mount = arg;
+		return 0;
+	case OPT_CPUS:
+		if (!cpu_init(arg))
+			argp_error(state, "not two CPUs that may be used: %s", arg);
+		return 0;
+	case OPT_MS:
+		o->ms = number(state, arg, 60000);
+		return 0;
+	case OPT_LIST:
+		o->list = true;
+		return 0;
+	case ARGP_KEY_INIT:
+		cpu_init(NULL);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!known(arg))
+			argp_error(state, "no '%s': --list shows what there is", arg);
+		o->names[o->nnames++] = arg;
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+static const struct argp argp = {
+	option_list, parse_opt, "[PART[/TABLE]...]",
+	"Measure how events get from one process to another, by KECho and by others. Of what is named, or of everything, Markdown "
+	"tables go to standard output.",
+	NULL, NULL, NULL
+};
+
+static void list(void)
+{
+	const struct part *p;
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(parts); i++) {
+		p = parts[i];
+		printf("%s\t%s\n", p->name, p->help);
+		for (j = 0; j < p->ntables; j++)
+			printf("%s/%s\t%s\n", p->name, p->tables[j].name, p->tables[j].title);
+	}
+}
+
+/* All entries in turn, again and again. */
+static void measure(const struct table *t, const struct place *place, unsigned int alternations)
+{
+	struct result r = { t, place, alternations, calloc(t->nentries * FIGURES_MAX * alternations, sizeof(double)) };
+	double figures[FIGURES_MAX];
+	unsigned int a, e, f;
+
+	if (!r.values)
+		die("%m");
+	for (a = 0; a < alternations; a++) {
+		for (e = 0; e < t->nentries; e++) {
+			trial_run(t, &t->entries[e], place, figures);
+			for (f = 0; f < t->kind->nfigures; f++)
+				result_values(&r, e, f)[a] = figures[f];
+		}
+	}
+	report_result(&r);
+	json_result(&r);
+	free(r.values);
+}
+
+static void run_table(const struct table *table, const struct options *o)
+{
+	struct table t = *table;
+	const struct place *place;
+	enum where w;
+
+	if (o->ms)
+		t.ms = o->ms;
+	report_table(&t);
+	for (w = 0; w < WHERES; w++) {
+		place = cpu_place(w);
+		if (t.places[w] && place)
+			measure(&t, place, o->alternations);
+	}
+}
+
+static void run_part(const struct part *p, const struct options *o)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < p->ntables; i++) {
+		if (!wanted(o, p, &p->tables[i]))
+			continue;
+		if (!n++) {
+			report_start(p, o->alternations);
+			json_start(p, o->alternations);
+		}
+		run_table(&p->tables[i], o);
+	}
+	if (n)
+		json_write(o->out, p->name);
+}
+
+/* It ends the wait for a trial. */
+static void on_signal(int signo)
+{
+	interrupted = signo;
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction end = { .sa_handler = on_signal };
+	const char *names[argc];
+	struct options o = { .alternations = ALTERNATIONS, .names = names };
+	size_t i;
+
+	argp_err_exit_status = EXIT_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &o);
+	if (o.list) {
+		list();
+		return EXIT_SUCCESS;
+	}
+	sigaction(SIGINT, &end, NULL);
+	sigaction(SIGTERM, &end, NULL);
+	sigaction(SIGHUP, &end, NULL);
+	node_start(o.mount);
+	trial_init();
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		run_part(parts[i], &o);
+	if (fflush(stdout) || ferror(stdout))
+		die("cannot write the output: %m");
+	return EXIT_SUCCESS;
+}

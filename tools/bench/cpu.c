@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Where processes run, and how long. */
+#include "bench.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct place places[WHERES] = {
+	[ONE_CPU] = { .name = "one CPU" },
+	[TWO_CPUS] = { .name = "two CPUs" },
+	[HOGGED] = { .name = "two CPUs, hog", .hog = true },
+};
+static bool two;
+
+/* Two CPUs that we may use, or one twice. */
+static bool choose(const char *list, const cpu_set_t *allowed, int *a, int *b)
+{
+	char rest;
+	int i;
+
+	*a = *b = -1;
+	if (list)
+		return sscanf(list, "%d,%d%c", a, b, &rest) == 2 && *a >= 0 && *b >= 0 && *a < CPU_SETSIZE && *b < CPU_SETSIZE &&
+		       CPU_ISSET(*a, allowed) && CPU_ISSET(*b, allowed);
+	for (i = 0; i < CPU_SETSIZE && *b < 0; i++)
+		if (CPU_ISSET(i, allowed))
+			*(*a < 0 ? a : b) = i;
+	if (*b < 0)
+		*b = *a;
+	return true;
+}
+
+bool cpu_init(const char *list)
+{
+	cpu_set_t allowed;
+	int a, b;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed))
+		die("sched_getaffinity: %m");
+	if (!choose(list, &allowed, &a, &b))
+		return false;
+	two = a != b;
+	places[ONE_CPU].sender = places[ONE_CPU].receiver = places[TWO_CPUS].sender = places[HOGGED].sender = a;
+	places[TWO_CPUS].receiver = places[HOGGED].receiver = b;
+	CPU_ZERO(&places[ONE_CPU].helpers);
+	CPU_SET(a, &places[ONE_CPU].helpers);
+	places[TWO_CPUS].helpers = places[HOGGED].helpers = allowed;
+	CPU_CLR(b, &places[HOGGED].helpers);
+	snprintf(places[ONE_CPU].title, sizeof(places[0].title), "All on CPU %d: both ends, the node, and threads of libraries.", a);
+	snprintf(places[TWO_CPUS].title, sizeof(places[0].title), "Publisher on CPU %d, subscriber on CPU %d; the node, and threads of "
+		 "libraries, on any of %d CPUs, as the scheduler puts them.", a, b, CPU_COUNT(&allowed));
+	snprintf(places[HOGGED].title, sizeof(places[0].title), "Publisher on CPU %d, subscriber on CPU %d with a process that uses it "
+		 "without end; the node not on that one.", a, b);
+	return true;
+}
+
+const struct place *cpu_place(enum where w)
+{
+	return w == ONE_CPU || two ? &places[w] : NULL;
+}
+
+void cpu_pin(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("CPU %d: %m", cpu);
+}
+
+void cpu_allow(pid_t pid, const cpu_set_t *cpus)
+{
+	struct dirent *thread;
+	char path[32];
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	threads = opendir(path);
+	if (!threads)
+		die("%s: %m", path);
+	while ((thread = readdir(threads)))
+		if (thread->d_name[0] != '.' && sched_setaffinity(atoi(thread->d_name), sizeof(*cpus), cpus))
+			die("cannot say where process %d runs: %m", pid);
+	closedir(threads);
+}
+
+uint64_t cpu_used(pid_t pid)
+{
+	clockid_t clock;
+
+	return pid && !clock_getcpuclockid(pid, &clock) ? clock_ns(clock) : 0;
+}
