@@ -107,7 +107,7 @@ static void tcp_send(struct tcp *t)
 	ssize_t n;
 
 	while (t->w.fd >= 0) {
-		mh.msg_iovlen = kecho_cm_tx_fill(&t->conn, vec, TX_VECS, &bytes);
+		mh.msg_iovlen = kecho_cm_tx_fill(&t->conn, vec, TX_VECS, &bytes, home_now());
 		if (!mh.msg_iovlen)
 			break;
 		n = sendmsg(t->w.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);

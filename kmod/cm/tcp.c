@@ -169,7 +169,7 @@ static int conn_send(struct tcp_conn *c)
 	lockdep_assert_held(&c->tx_lock);
 	WRITE_ONCE(c->stalled, false);
 	do {
-		count = kecho_cm_tx_fill(&c->conn, vec, TX_VECS, &bytes);
+		count = kecho_cm_tx_fill(&c->conn, vec, TX_VECS, &bytes, now_ns());
 		if (!count)
 			return c->conn.closing ? -ESHUTDOWN : 0;
 		n = kernel_sendmsg(c->sock, &mh, vec, count, bytes);

@@ -60,7 +60,7 @@ struct kecho_node_ops {
 };
 
 struct kecho_node_stats {
-	atomic64_t filtered, published, sent, received, delivered, lost_sink, lost_link, unsent, unretained;
+	atomic64_t filtered, published, sent, received, delivered, lost_sink, lost_link, expired_sink, unsent, unretained;
 };
 
 /**
@@ -199,7 +199,7 @@ struct kecho_member {
 	struct kecho_attrs *attrs;
 	u64 consumed, consumed_bytes;
 	atomic64_t rx_consumed, rx_consumed_bytes, rx_told, rx_told_bytes;
-	u64 rx_n[KECHO_PRIOS], received, lost;
+	u64 rx_n[KECHO_PRIOS], received, lost, expired;
 	u64 heard_at;
 };
 
@@ -223,7 +223,7 @@ struct kecho_user {
  * @pid, @comm: who reads, for members
  * @boost: how its reader is favoured, as members shows it: "nice:-5", "fifo", or empty; cm.lock
  * @since: CLOCK_REALTIME when it was opened: older events are retained ones
- * @lost: events that the queue had no room for
+ * @lost: events that the queue had no room for; @expired: that were past their deadlines when it was their turn
  */
 struct kecho_sink {
 	struct list_head node;
@@ -241,7 +241,7 @@ struct kecho_sink {
 	spinlock_t lock;
 	struct kecho_msg **ring;
 	u32 cap, head, count, bytes;
-	u64 lost;
+	u64 lost, expired;
 };
 
 /* Node. Context of all: process; cm.lock not held. */

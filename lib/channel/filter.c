@@ -161,6 +161,10 @@ int kecho_pass_rewrite(struct kecho_pass *p, const struct kecho_event *with)
 	kecho_event(msg)->time_ns = kecho_event(old)->time_ns;
 	kecho_event(msg)->prio = with->prio;
 	kecho_event(msg)->deadline_us = cpu_to_le32(with->deadline_us);
+	if (with->deadline_us == le32_to_cpu(kecho_event(old)->deadline_us))
+		msg->expires = old->expires;
+	else if (with->deadline_us)
+		msg->expires = p->now_ns + (u64)with->deadline_us * 1000;
 	kecho_event_view(&p->event, msg);
 	p->event.flags = flags;
 	/* An event from a member is consumed, for its publisher's credit, when the copy is. */

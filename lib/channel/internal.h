@@ -52,6 +52,8 @@ static inline void channel_stamp(struct kecho_channel *ch, struct kecho_msg *msg
 	kecho_event(msg)->origin = cpu_to_le64(ch->node->cm.id);
 	kecho_event(msg)->seq = cpu_to_le64(++ch->seq);
 	kecho_event(msg)->time_ns = cpu_to_le64(time_ns);
+	if (kecho_event(msg)->deadline_us)
+		msg->expires = ch->node->ops->clock() + (u64)le32_to_cpu(kecho_event(msg)->deadline_us) * 1000;
 }
 struct kecho_channel *channel_find(struct kecho_node *node, const char *name);
 /* Delivers to local sinks: */

@@ -755,13 +755,59 @@ static void event_release(struct kecho_msg *msg)
 	member_put(m);
 }
 
-static int heard_event(struct kecho_node *node, struct kecho_link *link, struct kecho_msg *msg)
+/* The next of a member's events of a priority has come, or has expired. -EPROTO: it is none. Context: ch->lock held */
+static int member_counts(struct kecho_member *m, const struct kecho_event_prefix *p, u8 prio)
+{
+	u64 n = le64_to_cpu(p->n), missing, expired;
+
+	if (n <= m->rx_n[prio])
+		return -EPROTO;
+	missing = n - m->rx_n[prio] - 1;
+	expired = min_t(u64, le32_to_cpu(p->expired), missing);
+	missing -= expired;
+	if (missing)
+		trace_kecho_lose(m->channel, m->id, false, missing);
+	m->lost += missing;
+	m->expired += expired;
+	atomic64_add(missing, &m->channel->node->stats.lost_link);
+	m->rx_n[prio] = n;
+	return 0;
+}
+
+static int heard_expired(struct kecho_node *node, struct kecho_link *link, struct kecho_msg *msg)
+{
+	const struct kecho_event_prefix *p = (const void *)msg->data;
+	struct kecho_member *m;
+	int err = 0;
+	u16 prio;
+
+	if (msg->len < sizeof(*p) || le16_to_cpu(p->flags) > KECHO_PRIO_MAX)
+		return -EPROTO;
+	prio = le16_to_cpu(p->flags);
+	m = member_find(node, link, le32_to_cpu(p->chan));
+	if (!m)
+		return 0;
+	spin_lock_bh(&m->channel->lock);
+	/* A retained one has no number, and nobody counts it. */
+	if (!m->gone && m->welcome && m->gen == msg->gen && p->n) {
+		err = member_counts(m, p, prio);
+		m->expired += !err;
+	}
+	spin_unlock_bh(&m->channel->lock);
+	/* For its publisher's credit it is as good as read. */
+	atomic64_inc(&m->rx_consumed);
+	atomic64_add(le32_to_cpu(p->left_us), &m->rx_consumed_bytes);
+	member_tell_credit(m, false);
+	member_put(m);
+	return err;
+}
+
+static int heard_event(struct kecho_node *node, struct kecho_link *link, struct kecho_msg *msg, u64 now)
 {
 	struct kecho_event_prefix *p = (void *)msg->data;
 	struct kecho_channel *ch;
 	struct kecho_member *m;
 	int err = -EPROTO;
-	u64 n, *last;
 
 	if (msg->len < sizeof(*p))
 		goto out;
@@ -775,25 +821,22 @@ static int heard_event(struct kecho_node *node, struct kecho_link *link, struct 
 	msg->owner = m;
 	msg->release = event_release;
 	ch = m->channel;
-	n = le64_to_cpu(p->n);
-	last = &m->rx_n[kecho_event(msg)->prio];
+	if (p->left_us)
+		msg->expires = now + (u64)le32_to_cpu(p->left_us) * NSEC_PER_USEC;
 	spin_lock_bh(&ch->lock);
 	if (m->gone || !m->welcome || m->gen != msg->gen) {
 		;
 	} else if (le16_to_cpu(p->flags) & KECHO_EVENT_RETAINED) {
 		channel_retain(ch, msg);
-	} else if (n <= *last) {
-		err = -EPROTO;
 	} else {
-		if (n > *last + 1)
-			trace_kecho_lose(ch, m->id, false, n - *last - 1);
-		m->lost += n - *last - 1;
-		atomic64_add(n - *last - 1, &node->stats.lost_link);
-		*last = n;
+		err = member_counts(m, p, kecho_event(msg)->prio);
+		if (err)
+			goto out_unlock;
 		m->received++;
 		atomic64_inc(&node->stats.received);
 		channel_deliver(ch, msg, (const __le32 *)(p + 1), le16_to_cpu(p->nsinks));
 	}
+out_unlock:
 	spin_unlock_bh(&ch->lock);
 out:
 	kecho_msg_put(msg);
@@ -805,7 +848,12 @@ int channel_record(struct kecho_node *node, struct kecho_link *link, u8 type, st
 	int err = 0;
 
 	if (type == KECHO_EVENT)
-		return heard_event(node, link, msg);
+		return heard_event(node, link, msg, now);
+	if (type == KECHO_EXPIRED) {
+		err = heard_expired(node, link, msg);
+		kecho_msg_put(msg);
+		return err;
+	}
 	mutex_lock(&node->cm.lock);
 	if (msg->gen == link->gen)
 		err = heard_control(node, link, type, msg, now);

@@ -28,16 +28,24 @@ static void show_attrs_after(struct kecho_text *t, const struct kecho_attrs *att
 	kecho_text_free(&own);
 }
 
+static void show_expired(struct kecho_text *t, u64 expired)
+{
+	if (expired)
+		kecho_text_printf(t, "\texpired=%llu", expired);
+}
+
 static void show_sink(struct kecho_text *t, struct kecho_sink *sink)
 {
 	u32 queued;
-	u64 lost;
+	u64 lost, expired;
 
 	spin_lock_bh(&sink->lock);
 	queued = sink->count;
 	lost = sink->lost;
+	expired = sink->expired;
 	spin_unlock_bh(&sink->lock);
 	kecho_text_printf(t, "  pid=%d\tcomm=%s\tqueued=%u\tlost=%llu", sink->pid, sink->comm, queued, lost);
+	show_expired(t, expired);
 	if (sink->type[0])
 		kecho_text_printf(t, "\ttype=%s", sink->type);
 	if (sink->boost[0])
@@ -69,11 +77,12 @@ void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
 	list_for_each_entry(sink, &ch->sinks, node)
 		show_sink(t, sink);
 	list_for_each_entry(m, &ch->members, node) {
-		u64 events, bytes;
+		u64 events, bytes, expired;
 
 		spin_lock_bh(&ch->lock);
 		received = m->received;
 		lost = m->lost;
+		expired = m->expired;
 		spin_unlock_bh(&ch->lock);
 		kecho_flow_given(&m->flow, &events, &bytes);
 		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=%s\tstate=%s\trole=%s\tsinks=%u\tcontact=%d\trtt_us=%u\t"
@@ -82,6 +91,7 @@ void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
 				  m->link->state == KECHO_LINK_UP ? "alive" : "suspect", role_name(m->role),
 				  m->plain + m->ndescribed, ch->lease.contact == m->id, m->link->rtt_us, events,
 				  received, lost);
+		show_expired(t, expired + READ_ONCE(m->flow.expired));
 		show_attrs_after(t, m->attrs);
 	}
 	mutex_unlock(&node->cm.lock);
@@ -130,6 +140,7 @@ void kecho_show_stats(struct kecho_text *t, struct kecho_node *node)
 	SHOW(s, lost_sink);
 	SHOW(s, lost_link);
 	SHOW(c, lost_unacked);
+	kecho_text_printf(t, "expired=%lld\n", (long long)(atomic64_read(&s->expired_sink) + atomic64_read(&c->expired)));
 	SHOW(c, connects);
 	SHOW(c, accepts);
 	SHOW(c, refused);

@@ -132,6 +132,19 @@ static struct kecho_msg *sink_take(struct kecho_sink *sink)
 	return msg;
 }
 
+/* The first of the queue if it is past its deadline, taken from it. Context: sink->lock held */
+static struct kecho_msg *sink_late(struct kecho_sink *sink)
+{
+	u64 expires = sink->count ? sink->ring[sink->head]->expires : 0;
+	struct kecho_node *node = sink->channel->node;
+
+	if (!expires || node->ops->clock() < expires)
+		return NULL;
+	sink->expired++;
+	atomic64_inc(&node->stats.expired_sink);
+	return sink_take(sink);
+}
+
 void kecho_sink_close(struct kecho_sink *sink, u64 now)
 {
 	struct kecho_channel *ch = sink->channel;
@@ -199,16 +212,11 @@ static bool ring_grow(struct kecho_sink *sink)
 /* Does @a go before @b, which is queued already? */
 static bool goes_before(const struct kecho_msg *a, const struct kecho_msg *b, enum kecho_order order)
 {
-	const struct kecho_event_wire *x = kecho_event(a), *y = kecho_event(b);
-	u64 dx, dy;
-
 	if (order == KECHO_FIFO)
 		return false;
 	if (order == KECHO_PRIORITY)
-		return x->prio > y->prio;
-	dx = x->deadline_us ? le64_to_cpu(x->time_ns) + le32_to_cpu(x->deadline_us) * 1000ull : U64_MAX;
-	dy = y->deadline_us ? le64_to_cpu(y->time_ns) + le32_to_cpu(y->deadline_us) * 1000ull : U64_MAX;
-	return dx < dy;
+		return kecho_event(a)->prio > kecho_event(b)->prio;
+	return (a->expires ? a->expires : U64_MAX) < (b->expires ? b->expires : U64_MAX);
 }
 
 /* What a full queue loses: with an order it is the least urgent, which may be @msg itself, as with drop-newest: NULL. */
@@ -240,6 +248,12 @@ bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kech
 		spin_lock(&sink->lock);
 		if (s->overflow == KECHO_BLOCK ? !sink_overrun(sink, size) : !sink_full(sink, s->queue, size))
 			break;
+		victim = sink_late(sink);
+		if (victim) {
+			spin_unlock(&sink->lock);
+			kecho_msg_put(victim);
+			continue;
+		}
 		WRITE_ONCE(sink->lost, sink->lost + 1);
 		victim = sink_victim(sink, msg, s);
 		spin_unlock(&sink->lock);
@@ -270,9 +284,16 @@ bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kech
 
 int kecho_sink_pop(struct kecho_sink *sink, u32 max, struct kecho_msg **msg)
 {
+	struct kecho_msg *late;
 	int ret = 0;
 
 	spin_lock_bh(&sink->lock);
+	while ((late = sink_late(sink))) {
+		/* Its release may have credit to tell. */
+		spin_unlock_bh(&sink->lock);
+		kecho_msg_put(late);
+		spin_lock_bh(&sink->lock);
+	}
 	if (sink->count) {
 		ret = -EMSGSIZE;
 		if (kecho_event_payload_len(sink->ring[sink->head]) <= max) {

@@ -660,7 +660,7 @@ int kecho_cm_rx_check(struct kecho_conn *conn, const struct kecho_rec *rec)
 {
 	u32 len = le32_to_cpu(rec->len);
 
-	if (rec->flags || (rec->after && rec->type != KECHO_EVENT) || len > conn->cm->max_body || (rec->type != KECHO_EVENT && len > KECHO_CONTROL_MAX) ||
+	if (rec->flags || (rec->after && rec->type != KECHO_EVENT && rec->type != KECHO_EXPIRED) || len > conn->cm->max_body || (rec->type != KECHO_EVENT && len > KECHO_CONTROL_MAX) ||
 	    (rec->type == KECHO_HELLO) == conn->up || (rec->type < KECHO_REGISTER) != !rec->seq)
 		return -EPROTO;
 	return len;
@@ -920,6 +920,33 @@ static struct out *flow_take(struct kecho_flow *flow, u8 prio)
 	return o;
 }
 
+static bool out_is_late(const struct out *o, u64 now)
+{
+	return o->msg->expires && now >= o->msg->expires && out_rec((struct out *)o)->type == KECHO_EVENT;
+}
+
+static struct kecho_event_prefix *out_prefix(struct out *o)
+{
+	return (struct kecho_event_prefix *)(out_rec(o) + 1);
+}
+
+/* What has a number stays, but its content does not. */
+static void out_expire(struct kecho_link *link, struct out *o)
+{
+	struct kecho_rec *rec = out_rec(o);
+
+	link->out_bytes -= o->len;
+	rec->type = KECHO_EXPIRED;
+	out_prefix(o)->flags = cpu_to_le16(o->prio);
+	out_prefix(o)->nsinks = 0;
+	out_prefix(o)->left_us = cpu_to_le32(o->msg->len - o->off);
+	o->head_len = o->len = sizeof(*rec) + sizeof(struct kecho_event_prefix);
+	o->off = o->msg->len;
+	rec->len = cpu_to_le32(o->len - sizeof(*rec));
+	link->out_bytes += o->len;
+	atomic64_inc(&link->cm->stats.expired);
+}
+
 static struct kecho_flow *link_first(struct kecho_link *link)
 {
 	int p;
@@ -930,10 +957,53 @@ static struct kecho_flow *link_first(struct kecho_link *link)
 	return NULL;
 }
 
-/* Takes the next record from the control queue or, the most urgent first, from a flow, and numbers it. */
-static struct out *link_pull(struct kecho_link *link)
+/* The most urgent event of a flow that is not past its deadline; those that are go to @late. */
+static struct out *flow_next(struct kecho_flow *flow, struct list_head *late, u64 now)
 {
+	struct out *o;
+
+	while (flow->prios) {
+		o = flow_take(flow, fls(flow->prios) - 1);
+		if (!out_is_late(o, now))
+			return o;
+		list_move_tail(&o->node, late);
+		flow->expired++;
+		if (out_prefix(o)->n)
+			flow->untold[o->prio]++;
+		atomic64_inc(&flow->link->cm->stats.expired);
+	}
+	return NULL;
+}
+
+static struct out *link_pull_event(struct kecho_link *link, u64 now)
+{
+	struct kecho_event_prefix *prefix;
 	struct kecho_flow *flow;
+	struct out *o = NULL;
+	LIST_HEAD(late);
+
+	while (!o && (flow = link_first(link))) {
+		o = flow_next(flow, &late, now);
+		/* Behind those of the same priority. */
+		flow->top = U8_MAX;
+		flow_ready(flow);
+	}
+	link_discard(link, &late);
+	if (!o)
+		return NULL;
+	flow->sent++;
+	flow->sent_bytes += o->msg->len - o->off;
+	prefix = out_prefix(o);
+	if (prefix->n) {
+		prefix->expired = cpu_to_le32(flow->untold[o->prio]);
+		flow->untold[o->prio] = 0;
+	}
+	return o;
+}
+
+/* Takes the next record from the control queue or, the most urgent first, from a flow, and numbers it. */
+static struct out *link_pull(struct kecho_link *link, u64 now)
+{
 	struct out *o;
 
 	if (!list_empty(&link->ctl)) {
@@ -943,16 +1013,15 @@ static struct out *link_pull(struct kecho_link *link)
 		o = list_first_entry(&link->ctl, struct out, node);
 		if (o->control)
 			link->ctl_bytes -= o->len;
-	} else if (link->out_records < KECHO_HISTORY_RECORDS && link->out_bytes < KECHO_HISTORY_BYTES && (flow = link_first(link))) {
-		o = flow_take(flow, fls(flow->prios) - 1);
-		flow->sent++;
-		flow->sent_bytes += o->msg->len - o->off;
-		/* Behind those of the same priority. */
-		flow->top = U8_MAX;
-		flow_ready(flow);
+	} else if (link->out_records < KECHO_HISTORY_RECORDS && link->out_bytes < KECHO_HISTORY_BYTES) {
+		o = link_pull_event(link, now);
+		if (!o)
+			return NULL;
 	} else {
 		return NULL;
 	}
+	if (out_rec(o)->type == KECHO_EVENT && o->msg->expires)
+		out_prefix(o)->left_us = cpu_to_le32(clamp_t(u64, o->msg->expires > now ? div_u64(o->msg->expires - now, NSEC_PER_USEC) : 0, 1, U32_MAX));
 	list_move_tail(&o->node, &link->out);
 	out_number(link, o);
 	link->out_records++;
@@ -1026,7 +1095,7 @@ static void tx_unpin(struct kecho_link *link, struct kecho_conn *conn)
 /* No more in one go than this, so that an urgent record that comes meanwhile does not wait for all of it. */
 #define FILL_BYTES (256u << 10)
 
-int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t *bytes)
+int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t *bytes, u64 now)
 {
 	struct kecho_link *link = conn->link;
 	struct list_head *p;
@@ -1053,12 +1122,14 @@ int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t 
 	n = vec_put(vec, n, conn->beat + conn->beat_off, conn->beat_len - conn->beat_off, bytes);
 	while (n + 2 <= max && *bytes < FILL_BYTES) {
 		if (p == &link->out) {
-			o = link_pull(link);
+			o = link_pull(link, now);
 			if (!o)
 				break;
 		} else {
 			o = list_entry(p, struct out, node);
 			p = p->next;
+			if (out_is_late(o, now) && !link->fills)
+				out_expire(link, o);
 		}
 		out_begin(link, o);
 		n = vec_put_out(vec, n, o, 0, o->len, bytes);
@@ -1158,7 +1229,7 @@ static u32 span_put(struct kecho_span *span, u32 *total, struct out *o, u32 off,
 	return len;
 }
 
-u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *span, u32 *total)
+u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *span, u32 *total, u64 now)
 {
 	struct kecho_link *link = conn->link;
 	u32 bytes = 0, len;
@@ -1166,8 +1237,13 @@ u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int ma
 
 	*total = 0;
 	spin_lock_bh(&link->lock);
-	while (link->conn == conn && room - bytes >= sizeof(struct kecho_rec) && (link->cur != &link->out || link_pull(link))) {
+	while (link->conn == conn && room - bytes >= sizeof(struct kecho_rec) && (link->cur != &link->out || link_pull(link, now))) {
 		o = list_entry(link->cur, struct out, node);
+		/* With another connection's sender at it, it is sent as it is. */
+		if (out_is_late(o, now) && link->fills == 1) {
+			out_expire(link, o);
+			link->cur_off = 0;
+		}
 		len = span_put(span, total, o, link->cur_off, o->len, room - bytes, vec, max, n);
 		if (len && !link->cur_off)
 			out_begin(link, o);
@@ -1183,7 +1259,7 @@ u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int ma
 EXPORT_SYMBOL_GPL(kecho_cm_tx_next);
 
 u32 kecho_cm_tx_again(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *want,
-		      struct kecho_span *span, u32 *total)
+		      struct kecho_span *span, u32 *total, u64 now)
 {
 	struct kecho_link *link = conn->link;
 	u32 bytes = 0, len, end;
@@ -1208,7 +1284,12 @@ u32 kecho_cm_tx_again(struct kecho_conn *conn, u32 room, struct kvec *vec, int m
 			if (seq > want->end_seq)
 				break;
 		}
-		end = seq == want->end_seq ? want->end_off : o->len;
+		if (out_is_late(o, now) && link->fills == 1)
+			out_expire(link, o);
+		/* Instead of any part of an event that has expired, all that is left of it. */
+		if (out_rec(o)->type == KECHO_EXPIRED)
+			want->off = 0;
+		end = seq == want->end_seq && out_rec(o)->type != KECHO_EXPIRED ? want->end_off : o->len;
 		len = span_put(span, total, o, want->off, end, room - bytes, vec, max, n);
 		bytes += len;
 		want->off += len;

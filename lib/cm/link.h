@@ -27,6 +27,9 @@
  * that both are on. A connection of the one replaces one of the other as any connection replaces another, and the session goes on. Who
  * wishes rudp calls so, every second time by TCP, and again while the link is up by TCP; such a connection stays whoever opened it.
  *
+ * Deadlines. An event past its own is dropped where it waits. If it has a number already it is sent as EXPIRED instead, so that no number is
+ * missing and the receiver counts it as what it is; what of it had arrived is thrown away.
+ *
  * Flow of records out: control queue and flows (one a channel; the most urgent events first) -> kecho_cm_tx_fill() numbers them -> sent list -> acknowledged,
  * freed. A flow is numbered only when it is sent, so that what waits in it can still be dropped by the channel's policy.
  *
@@ -92,7 +95,7 @@ struct kecho_cm_user {
 
 /** struct kecho_cm_stats - counters, never reset */
 struct kecho_cm_stats {
-	atomic64_t connects, accepts, refused, protocol_errors, resumes, resets, timeouts;
+	atomic64_t connects, accepts, refused, protocol_errors, resumes, resets, timeouts, expired;
 	atomic64_t tx_records, tx_bytes, rx_records, rx_bytes, lost_unacked;
 };
 
@@ -230,6 +233,7 @@ struct kecho_conn {
  * @q: not yet numbered, by priority; @prios: a bit for each that is not empty
  * @top: one more than the priority that it is listed by in kecho_link.ready, 0: it is not
  * @n: the number of the last event queued of each priority; one dropped before it could be queued is counted with the next, @gap
+ * @expired: those that were past their deadlines, of them not yet told with another of their priority @untold
  * @sent: events numbered, so that they arrive or the session ends; @sent_bytes of what links share of them
  */
 struct kecho_flow {
@@ -239,7 +243,8 @@ struct kecho_flow {
 	u8 prios, top;
 	u32 count, bytes;
 	u64 n[KECHO_PRIOS], gap[KECHO_PRIOS];
-	u64 lost, sent, sent_bytes;
+	u32 untold[KECHO_PRIOS];
+	u64 lost, expired, sent, sent_bytes;
 };
 
 void kecho_cm_init(struct kecho_cm *cm, u64 id, const char *name, const struct kecho_cm_ops *ops,
@@ -301,7 +306,7 @@ int kecho_cm_rx(struct kecho_conn *conn, const struct kecho_rec *rec, struct kec
  * @vec: filled, at most @max entries; stays valid until kecho_cm_tx_done()
  * Return: the number of entries; 0: nothing to send
  */
-int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t *bytes);
+int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t *bytes, u64 now);
 /** kecho_cm_tx_done() - so many of those bytes have been sent */
 void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes);
 
@@ -319,13 +324,13 @@ void kecho_cm_tx_end(struct kecho_conn *conn, size_t bytes);
  * @total: of the first record, its head included
  * Return: how many bytes
  */
-u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *span, u32 *total);
+u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *span, u32 *total, u64 now);
 /**
  * kecho_cm_tx_again() - what was given out before
  * @want: what is wanted; afterwards, what there was no room for: nothing if @want->seq is beyond @want->end_seq
  */
 u32 kecho_cm_tx_again(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *want,
-		      struct kecho_span *span, u32 *total);
+		      struct kecho_span *span, u32 *total, u64 now);
 /** kecho_cm_tx_beat() - pings and pongs that are due, sent once. Return: how many bytes of them are at conn->beat, or 0 */
 u32 kecho_cm_tx_beat(struct kecho_conn *conn);
 /** kecho_cm_rx_seen() - 1: this record has been taken; 0: it has not; -ERANGE: no peer sends it now */

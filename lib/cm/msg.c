@@ -13,6 +13,7 @@ struct kecho_msg *kecho_msg_alloc(u32 len, gfp_t gfp)
 	refcount_set(&msg->ref, 1);
 	msg->len = len;
 	msg->off = 0;
+	msg->expires = 0;
 	msg->gen = 0;
 	msg->release = NULL;
 	msg->owner = NULL;

@@ -14,6 +14,7 @@
  * struct kecho_msg - a message
  * @len: bytes in @data
  * @off: where the part that all links share begins: behind what an event that arrived had for this link only
+ * @expires: by the home's clock, when an event with a deadline is worth nothing any more; 0: it has none
  * @gen: of a record: kecho_link.gen of the session that it came in
  * @release: called when the last reference goes, before the memory does; for the owner's accounting
  * @owner: for @release
@@ -22,6 +23,7 @@ struct kecho_msg {
 	refcount_t ref;
 	u32 len;
 	u32 off;
+	u64 expires;
 	u32 gen;
 	void (*release)(struct kecho_msg *msg);
 	void *owner;

@@ -267,6 +267,12 @@ int kecho_parts_take(struct kecho_parts *p, u64 seq, u32 off, u32 total, const s
 		r = part_find(p, seq);
 		if (r && r->have == r->total)
 			continue;
+		/* It has expired: what there is of it is not wanted. */
+		if (r && !off && n == total && rec.type == KECHO_EXPIRED) {
+			kecho_msg_put(r->msg);
+			part_free(p, r);
+			r = NULL;
+		}
 		if (!off && n == total && !r)
 			err = record_take(p, &rec, seq, total, pkt, pos, now);
 		else

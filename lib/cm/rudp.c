@@ -624,7 +624,7 @@ static bool span_end(struct kecho_rudp_out *out, struct kecho_frame_span *f, con
 }
 
 /* Part of @want, which loses it. */
-static bool again_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_span *want, struct kecho_span *span)
+static bool again_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_span *want, struct kecho_span *span, u64 now)
 {
 	struct kecho_frame_span *f;
 	u32 room, bytes, total;
@@ -632,11 +632,11 @@ static bool again_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct k
 	f = span_begin(r, out, &room);
 	if (!f)
 		return false;
-	bytes = kecho_cm_tx_again(&r->conn, room, out->vec, KECHO_RUDP_VECS - 1, &out->n, want, span, &total);
+	bytes = kecho_cm_tx_again(&r->conn, room, out->vec, KECHO_RUDP_VECS - 1, &out->n, want, span, &total, now);
 	return span_end(out, f, span, total, bytes);
 }
 
-static bool next_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_span *span)
+static bool next_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_span *span, u64 now)
 {
 	struct kecho_frame_span *f;
 	u32 room, bytes, total;
@@ -644,7 +644,7 @@ static bool next_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct ke
 	f = span_begin(r, out, &room);
 	if (!f)
 		return false;
-	bytes = kecho_cm_tx_next(&r->conn, room, out->vec, KECHO_RUDP_VECS - 1, &out->n, span, &total);
+	bytes = kecho_cm_tx_next(&r->conn, room, out->vec, KECHO_RUDP_VECS - 1, &out->n, span, &total, now);
 	return span_end(out, f, span, total, bytes);
 }
 
@@ -657,7 +657,7 @@ static void bytes_put(struct kecho_rudp_out *out, u8 type, const void *p, u32 le
 }
 
 /* What was in lost packets. */
-static void lost_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_sent *s)
+static void lost_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_sent *s, u64 now)
 {
 	struct kecho_sent *old;
 	struct kecho_span *want;
@@ -672,7 +672,7 @@ static void lost_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct ke
 			}
 			if (s->nspans == KECHO_SENT_SPANS)
 				return;
-			if (again_put(r, out, want, &s->span[s->nspans]))
+			if (again_put(r, out, want, &s->span[s->nspans], now))
 				s->nspans++;
 			else if (want->seq <= want->end_seq)
 				return;
@@ -683,7 +683,7 @@ static void lost_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct ke
 }
 
 /* Where packets get lost, what is small goes twice, in room that would be empty: so its loss costs no round trip. */
-static void repeat_put(struct kecho_rudp *r, struct kecho_rudp_out *out)
+static void repeat_put(struct kecho_rudp *r, struct kecho_rudp_out *out, u64 now)
 {
 	struct kecho_span want, span;
 	struct kecho_sent *s;
@@ -694,7 +694,7 @@ static void repeat_put(struct kecho_rudp *r, struct kecho_rudp_out *out)
 			break;
 		want = s->span[0];
 		s->flags |= KECHO_SENT_REPEATED;
-		if (!again_put(r, out, &want, &span))
+		if (!again_put(r, out, &want, &span, now))
 			break;
 	}
 }
@@ -792,17 +792,17 @@ void kecho_rudp_close(struct kecho_rudp *r, struct kecho_rudp_out *out)
 EXPORT_SYMBOL_GPL(kecho_rudp_close);
 
 /* What asks for an acknowledgement. */
-static void data_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_sent *s)
+static void data_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_sent *s, u64 now)
 {
 	hello_put(r, out, s);
 	if (!r->conn.up)
 		return;
 	beat_put(r, out);
-	lost_put(r, out, s);
-	if (s->nspans < KECHO_SENT_SPANS && next_put(r, out, &s->span[s->nspans]))
+	lost_put(r, out, s, now);
+	if (s->nspans < KECHO_SENT_SPANS && next_put(r, out, &s->span[s->nspans], now))
 		s->nspans++;
 	if (s->nspans == 1 && r->v.lossy_until > r->v.last_at)
-		repeat_put(r, out);
+		repeat_put(r, out, now);
 }
 
 static int bye_build(struct kecho_rudp *r, struct kecho_rudp_out *out)
@@ -831,7 +831,7 @@ static int data_build(struct kecho_rudp *r, struct kecho_rudp_out *out, struct k
 		h->span = cpu_to_le16(gap);
 	r->wait = kecho_recovery_wait(&r->v, now);
 	if (!r->wait)
-		data_put(r, out, s);
+		data_put(r, out, s, now);
 	/* Nothing that would be acknowledged is left, but whether anything arrives is to be known. */
 	if (out->len == sizeof(*h) && r->v.probes && !list_empty(&r->v.sent))
 		*(u8 *)heads_put(out, 1) = KECHO_FRAME_PING;

@@ -42,6 +42,8 @@ enum kecho_rec_type {
 	KECHO_CREDIT = 37,	/* u32 chan, u64 events, u64 bytes: consumed since the join */
 	KECHO_ABSENT = 38,	/* u32 chan of the asker: this node is not on that channel */
 	KECHO_EVENT = 39,	/* struct kecho_event_prefix, sinks, struct kecho_event_wire, type, attributes, payload */
+	KECHO_EXPIRED = 40,	/* struct kecho_event_prefix of an event that was past its deadline before it had arrived;
+				   @flags its priority, @left_us its bytes without a prefix */
 };
 
 /**
@@ -67,12 +69,16 @@ struct kecho_rec {
  * @nsinks: so many __le32 numbers of described sinks follow; 0: all that the event's type suits
  * @flags: KECHO_EVENT_RETAINED
  * @n: the number of this event among those of its priority meant for this member, so that a gap is a loss
+ * @left_us: microseconds left to its deadline when it was numbered, 0: it has none
+ * @expired: how many of those that a gap before @n is of were past their deadlines: the others are lost
  */
 struct kecho_event_prefix {
 	__le32 chan;
 	__le16 nsinks;
 	__le16 flags;
 	__le64 n;
+	__le32 left_us;
+	__le32 expired;
 } __packed;
 
 #define KECHO_EVENT_RETAINED 1	/* from a member's retained events, to one that joins: stored, not delivered; @n is 0 */

@@ -377,3 +377,20 @@ terminal() { script -qec "stty cols 200; $(printf '%q ' "$@")" /dev/null </dev/n
 	[[ $(bash "$T/complete" pub --wait) == --wait-members ]]
 	[[ $(bash "$T/complete" leave "$CH"/m) == "$CH/mine" ]]
 }
+
+@test "pub --deadline: an event that nobody reads in time is dropped, and counted" {
+	exec {r}<"$D/events"
+	kecho pub --deadline 20 "$CH" late
+	kecho pub --deadline 100000 "$CH" in-time
+	kecho pub -p 7 "$CH" always
+	sleep 0.1
+	read -r -t 5 -u "$r" line
+	[[ $line == in-time ]]
+	read -r -t 5 -u "$r" line
+	[[ $line == always ]]
+	[[ $(sink "$CH" $$ expired) == 1 || $(grep -c expired=1 "$D/members") == 1 ]]
+	grep -qx expired=1 "$KECHO_DIR/.node/stats"
+	exec {r}<&-
+	refused 'deadline' kecho pub --deadline 0 "$CH" x
+	refused 'deadline' kecho pub --deadline soon "$CH" x
+}

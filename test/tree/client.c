@@ -172,7 +172,7 @@ static void fields(const char *arg)
 {
 	static const char payload[] = "pay\nload\0end";
 	struct kecho *k = open_channel(0);
-	struct kecho_event ev = { .data = payload, .len = sizeof(payload), .type = "alarm", .type_len = 5, .prio = 7, .deadline_us = 250000 };
+	struct kecho_event ev = { .data = payload, .len = sizeof(payload), .type = "alarm", .type_len = 5, .prio = 7, .deadline_us = 250000000 };
 	struct kecho_sub *s = subscribe(k, NULL);
 	struct kecho_event got[3], none = { 0 };
 	struct kecho_attr a;
@@ -198,7 +198,7 @@ static void fields(const char *arg)
 		OK(got[i].len == sizeof(payload) && !memcmp(got[i].data, payload, sizeof(payload)));
 		OK(got[i].type_len == 5 && !memcmp(got[i].type, "alarm", 5));
 		EQ(got[i].prio, 7);
-		EQ(got[i].deadline_us, 250000);
+		EQ(got[i].deadline_us, 250000000);
 		OK(got[i].attrs_len == ev.attrs_len && !memcmp(got[i].attrs, attrs, ev.attrs_len));
 	}
 	for (i = 0; i < 3; i++) {

@@ -39,9 +39,11 @@ static void on_room(struct kecho_channel *c)
 	pthread_mutex_unlock(&room_lock);
 }
 
+static u64 clock_now;
+
 static u64 clock_stands(void)
 {
-	return 0;
+	return clock_now;
 }
 
 static const struct kecho_filter_ops *no_filter(struct kecho_node *n, const char *name)
@@ -630,13 +632,53 @@ static void by_deadline(void **state)
 
 	assert_int_equal(set("kecho.order=deadline"), 0);
 	publish_prio("none1", 7, 0, 1000);
-	publish_prio("at9", 0, 8, 1000);
-	publish_prio("at5", 0, 4, 1000);
+	publish_prio("at9", 0, 9, 1000);
+	publish_prio("at5", 0, 5, 1000);
 	publish_prio("none2", 0, 0, 1000);
-	publish_prio("at5too", 0, 3, 2000);
-	publish_prio("at6", 0, 1, 5000);
+	publish_prio("at5too", 0, 5, 2000);
+	publish_prio("at6", 0, 6, 5000);
 	publish_prio("late", 0, U32_MAX, 1000);
 	assert_queued(s, "at5 at5too at6 at9 late none1 none2 ");
+	kecho_sink_close(s, 0);
+}
+
+/* What is past its deadline when it is its turn is dropped and counted, and makes room. */
+static void expires(void **state)
+{
+	struct kecho_sink *s = open_sink("");
+	struct kecho_text t = { 0 };
+
+	clock_now = 0;
+	assert_int_equal(set("kecho.queue=2\nkecho.overflow=block"), 0);
+	publish_prio("a", 0, 10, 1000);
+	publish_prio("b", 0, 20, 1000);
+	clock_now = 9999;
+	assert_queued(s, "a b ");
+	publish_prio("c", 0, 10, 1000);
+	publish_prio("d", 0, 20, 1000);
+	clock_now = 9999 + 10000;
+	assert_queued(s, "d ");
+	assert_int_equal(s->expired, 1);
+	publish_prio("e", 0, 1, 1000);
+	clock_now += 1000;
+	assert_queued(s, "");
+	assert_int_equal(s->expired, 2);
+	assert_int_equal(s->lost, 0);
+	kecho_show_members(&t, ch);
+	assert_non_null(strstr(t.buf, "\tlost=0\texpired=2\n"));
+	kecho_text_free(&t);
+	kecho_show_stats(&t, &node);
+	assert_non_null(strstr(t.buf, "\nexpired=2\n"));
+	kecho_text_free(&t);
+	/* A full queue loses those first. */
+	assert_int_equal(set("kecho.overflow=drop-oldest"), 0);
+	publish_prio("f", 0, 1, 1000);
+	publish_prio("g", 0, 0, 1000);
+	clock_now += 1000;
+	publish_prio("h", 0, 0, 1000);
+	assert_int_equal(s->lost, 0);
+	assert_queued(s, "g h ");
+	clock_now = 0;
 	kecho_sink_close(s, 0);
 }
 
@@ -1370,7 +1412,7 @@ static void node_files(void **state)
 	assert_text(&t, "name=c\tcontact=abcdef0123456789\taddr=-\tepoch=1\tjoined=1\n");
 	kecho_show_stats(&t, &node);
 	assert_text(&t, "channels=1\nlinks=0\npublished=3\nsent=0\nreceived=0\ndelivered=3\nunsent=0\nfiltered=0\nunretained=0\nlost=2\nlost_sink=2\nlost_link=0\n"
-		    "lost_unacked=0\nconnects=0\naccepts=0\nrefused=0\nresumes=0\nresets=0\ntimeouts=0\nprotocol_errors=0\n"
+		    "lost_unacked=0\nexpired=0\nconnects=0\naccepts=0\nrefused=0\nresumes=0\nresets=0\ntimeouts=0\nprotocol_errors=0\n"
 		    "tx_records=0\ntx_bytes=0\nrx_records=0\nrx_bytes=0\n");
 	kecho_sink_close(s, 0);
 }
@@ -1726,7 +1768,7 @@ static void threads_leave(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
 	T(names), T(join_and_leave), T(publish_to_sinks), T(sizes), T(types), T(drop_oldest), T(drop_newest), T(ring_wraps),
-	T(block), T(byte_bounds), T(user_bound), T(block_overrun), T(by_priority), T(by_deadline), T(retained), T(retained_bytes),
+	T(block), T(byte_bounds), T(user_bound), T(block_overrun), T(by_priority), T(by_deadline), T(expires), T(retained), T(retained_bytes),
 	T(retained_from_members), T(malformed_events), T(text_cuts), T(long_lines), T(write_resumes), T(packets), T(frames),
 	T(malformed_frames), T(mode_changes), T(settings), T(config), T(members_file), T(node_files), T(filter),
 	T(without_memory), T(threads_drop_oldest), T(threads_drop_newest), T(threads_block), T(threads_block_one),

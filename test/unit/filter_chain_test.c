@@ -60,7 +60,7 @@ static void turn(struct kecho_filter *f, struct kecho_pass *p)
 	ev.type = "turned";
 	ev.type_len = 6;
 	ev.prio = 7;
-	ev.deadline_us = 9;
+	ev.deadline_us = 99000000;
 	if (kecho_pass_rewrite(p, &ev))
 		return;
 	assert_ptr_not_equal(p->event.data, payload);
@@ -413,7 +413,7 @@ static void rewrite(void **state)
 	assert_memory_equal(kecho_event_payload(msg), "cba", 3);
 	assert_true(kecho_event_is_type(msg, "turned"));
 	assert_int_equal(kecho_event(msg)->prio, 7);
-	assert_int_equal(le32_to_cpu(kecho_event(msg)->deadline_us), 9);
+	assert_int_equal(le32_to_cpu(kecho_event(msg)->deadline_us), 99000000);
 	assert_true(le64_to_cpu(kecho_event(msg)->origin) == sim.n[0].node.cm.id);
 	assert_int_equal(le64_to_cpu(kecho_event(msg)->seq), 1);
 	kecho_sink_consumed(sinks[1][0], msg);

@@ -7,8 +7,8 @@
 
 /* What node @i knows of node @j, whose id is j + 1 (or that plus 0x100 after a restart). */
 static struct peer {
-	u32 ups, downs, others, events[NFLOWS];
-	u64 bytes;
+	u32 ups, downs, others, events[NFLOWS], expired;
+	u64 bytes, n[KECHO_PRIOS];
 	struct kecho_link *link;
 	struct kecho_flow flow[NFLOWS];
 } peers[SIM_NODES][SIM_NODES];
@@ -77,6 +77,22 @@ static bool whole(const u8 *data, u32 len, u32 v)
 }
 
 static bool damaged;	/* the network changes bytes unseen: what arrives may be anything */
+static bool deadlines;	/* events have some */
+
+/* What has come, and what has not but expired, is all there is. */
+static void deadline_record(struct peer *p, u8 type, const struct kecho_event_prefix *e, u32 v)
+{
+	u8 prio = type == KECHO_EVENT ? 3 * le32_to_cpu(e->chan) : le16_to_cpu(e->flags);
+	u64 missing;
+
+	check(prio <= KECHO_PRIO_MAX && le64_to_cpu(e->n) > p->n[prio]);
+	missing = le64_to_cpu(e->n) - p->n[prio] - 1;
+	check(missing == le32_to_cpu(e->expired));
+	p->n[prio] = le64_to_cpu(e->n);
+	p->expired += missing + (type == KECHO_EXPIRED);
+	if (type == KECHO_EVENT)
+		check(v + 1 == le64_to_cpu(e->n) && e->left_us);
+}
 
 static int user_record(struct kecho_link *link, u8 type, struct kecho_msg *msg, u64 now)
 {
@@ -84,11 +100,18 @@ static int user_record(struct kecho_link *link, u8 type, struct kecho_msg *msg, 
 	struct peer *p = peer_of(link);
 	const u8 *data = msg->data;
 	u32 len = msg->len, f = 0, v;
-	__le32 w;
+	__le32 w = 0;
 
 	check(p->link == link);
 	p->bytes += len;
 	if (damaged) {
+		kecho_msg_put(msg);
+		return 0;
+	}
+	if (deadlines && type != KECHO_LEAVE) {
+		memcpy(&w, e + 1, type == KECHO_EVENT ? 4 : 0);
+		deadline_record(p, type, e, le32_to_cpu(w));
+		p->events[0] += type == KECHO_EVENT;
 		kecho_msg_put(msg);
 		return 0;
 	}
@@ -118,6 +141,8 @@ static void push(int i, int j, int f, u32 v, u32 len)
 	struct kecho_msg *msg = number(v, len);
 	struct kecho_push how = { .chan = f, .prio = 3 * f, .max = U32_MAX, .policy = KECHO_BLOCK };
 
+	if (deadlines)
+		msg->expires = sim.now + (10 + sim_below(200)) * SIM_MS;
 	kecho_flow_push(&peers[i][j].flow[f], msg, &how);
 	kecho_msg_put(msg);
 }
@@ -159,7 +184,7 @@ static void pair(void)
 static int setup(void **state)
 {
 	sim_init(sim_seed(1));
-	damaged = false;
+	damaged = deadlines = false;
 	return 0;
 }
 
@@ -376,6 +401,46 @@ static void small_events_twice(void **state)
 	}
 	print_message("%u of %u late, the worst %llu us\n", late, had, (unsigned long long)worst / 1000);
 	check(late * 100 < had);
+}
+
+/* More than the way takes, with losses, resets and a narrowing path: every event comes or is known to have expired, in the end. */
+static void past_deadlines(void **state)
+{
+	u32 runs = sim_runs(100), r, k, f, got, expired, all_got = 0, all = 0;
+	u64 seed = sim_seed(1);
+
+	for (r = 0; r < runs; r++, seed++) {
+		if (r)
+			sim_exit();
+		sim_init(seed);
+		some_network();
+		sim.rudp = true;
+		pair();
+		deadlines = true;
+		sim.net.rate = 100000 + sim_below(300000);
+		for (k = 0; k < 100; k++) {
+			for (f = 0; f < NFLOWS; f++)
+				push(0, 1, f, k, 4 + sim_below(3000));
+			sim_run(sim_below(20) * SIM_MS);
+			if (!sim_below(100))
+				sim_cut(0, 1);
+		}
+		sim_run(20 * SIM_S);
+		/* What expired last is told with what comes next. */
+		sim.net.rate = 0;
+		sim.net.loss = 0;
+		for (f = 0; f < NFLOWS; f++)
+			push(0, 1, f, k, 4);
+		sim_run(20 * SIM_S);
+		got = peers[1][0].events[0];
+		expired = peers[1][0].expired;
+		check(peers[1][0].ups == 1 && got + expired == NFLOWS * 101);
+		check(kecho_cm_drained(&sim.n[0].node.cm));
+		all_got += got;
+		all += got + expired;
+		deadlines = false;
+	}
+	print_message("%u of %u events came in time\n", all_got, all);
 }
 
 /* --- path MTU --- */
@@ -678,6 +743,7 @@ static const struct CMUnitTest tests[] = {
 	T(random_loss),
 	T(no_storm),
 	T(small_events_twice),
+	T(past_deadlines),
 	T(mtu),
 	T(vectors),
 	T(no_state_without_cookie),

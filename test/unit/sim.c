@@ -282,7 +282,7 @@ static void end_send(struct sim_end *e)
 	int i, n;
 
 	while (!e->dead) {
-		n = kecho_cm_tx_fill(&e->conn, vec, 6 + sim_below(11), &bytes);
+		n = kecho_cm_tx_fill(&e->conn, vec, 6 + sim_below(11), &bytes, sim.now);
 		if (!n)
 			break;
 		room = e->peer ? sim.sndbuf - min(sim.sndbuf, e->peer->in_bytes) : sim.sndbuf;

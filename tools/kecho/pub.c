@@ -17,6 +17,7 @@
 
 enum {
 	OPT_WAIT_MEMBERS = 256,
+	OPT_DEADLINE,
 	OPT_TIMEOUT,
 };
 
@@ -33,6 +34,7 @@ struct pub {
 	char attrs[KECHO_ATTRS_BYTES_MAX];
 	int attrs_len;
 	long prio;
+	long deadline_ms;
 	long members;
 	int64_t timeout_ms;
 	struct kecho *kecho;
@@ -45,6 +47,7 @@ static const struct argp_option pub_options[] = {
 	{ "attr", 'a', "NAME=VALUE", 0, "an attribute of the events; may be repeated", 0 },
 	{ "type", 't', "TYPE", 0, "the type of the events", 0 },
 	{ "prio", 'p', "N", 0, "the priority of the events, 0 to 7; 7 goes first", 0 },
+	{ "deadline", OPT_DEADLINE, "MS", 0, "the events are worth nothing after MS milliseconds, and dropped", 0 },
 	{ "wait-members", OPT_WAIT_MEMBERS, "N", 0,
 	  "first wait until the channel has N members, this node included", 0 },
 	{ "timeout", OPT_TIMEOUT, "SECONDS", 0,
@@ -83,6 +86,9 @@ static error_t parse_pub_opt(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'p':
 		p->prio = parse_number(state, "--prio", arg, 0, KECHO_PRIO_MAX);
+		return 0;
+	case OPT_DEADLINE:
+		p->deadline_ms = parse_number(state, "--deadline", arg, 1, UINT32_MAX / 1000);
 		return 0;
 	case OPT_WAIT_MEMBERS:
 		p->members = parse_number(state, "--wait-members", arg, 1, INT_MAX);
@@ -171,7 +177,7 @@ static void publish(struct pub *p, const char *payload, size_t len)
 	unsigned int flags = deadline < 0 ? 0 : KECHO_NOWAIT;
 	struct kecho_event event = {
 		.data = payload, .len = len, .type = p->type, .type_len = p->type ? strlen(p->type) : 0,
-		.attrs = p->attrs, .attrs_len = p->attrs_len, .prio = p->prio,
+		.attrs = p->attrs, .attrs_len = p->attrs_len, .prio = p->prio, .deadline_us = p->deadline_ms * 1000,
 	};
 	int err;
 
