@@ -944,6 +944,9 @@ static void out_expire(struct kecho_link *link, struct out *o)
 	o->off = o->msg->len;
 	rec->len = cpu_to_le32(o->len - sizeof(*rec));
 	link->out_bytes += o->len;
+	/* What has been sent of it counts no more. */
+	if (link->cur == &o->node)
+		link->cur_off = 0;
 	atomic64_inc(&link->cm->stats.expired);
 }
 
@@ -1005,6 +1008,7 @@ static struct out *link_pull_event(struct kecho_link *link, u64 now)
 static struct out *link_pull(struct kecho_link *link, u64 now)
 {
 	struct out *o;
+	u64 left;
 
 	if (!list_empty(&link->ctl)) {
 		/* A peer that acknowledges nothing gets no more; what waits then fills the control queue, which ends the session. */
@@ -1020,8 +1024,10 @@ static struct out *link_pull(struct kecho_link *link, u64 now)
 	} else {
 		return NULL;
 	}
-	if (out_rec(o)->type == KECHO_EVENT && o->msg->expires)
-		out_prefix(o)->left_us = cpu_to_le32(clamp_t(u64, o->msg->expires > now ? div_u64(o->msg->expires - now, NSEC_PER_USEC) : 0, 1, U32_MAX));
+	if (out_rec(o)->type == KECHO_EVENT && o->msg->expires) {
+		left = o->msg->expires > now ? div_u64(o->msg->expires - now, NSEC_PER_USEC) : 0;
+		out_prefix(o)->left_us = cpu_to_le32(clamp_t(u64, left, 1, U32_MAX));
+	}
 	list_move_tail(&o->node, &link->out);
 	out_number(link, o);
 	link->out_records++;
@@ -1240,10 +1246,8 @@ u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int ma
 	while (link->conn == conn && room - bytes >= sizeof(struct kecho_rec) && (link->cur != &link->out || link_pull(link, now))) {
 		o = list_entry(link->cur, struct out, node);
 		/* With another connection's sender at it, it is sent as it is. */
-		if (out_is_late(o, now) && link->fills == 1) {
+		if (out_is_late(o, now) && link->fills == 1)
 			out_expire(link, o);
-			link->cur_off = 0;
-		}
 		len = span_put(span, total, o, link->cur_off, o->len, room - bytes, vec, max, n);
 		if (len && !link->cur_off)
 			out_begin(link, o);

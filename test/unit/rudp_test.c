@@ -266,7 +266,8 @@ static void once_and_in_order(void **state)
 		/* Nothing came twice: that would have been seen; and no session ended. */
 		check(peers[0][1].ups == 1 && peers[1][0].ups == 1);
 		check(kecho_cm_drained(&sim.n[0].node.cm) && kecho_cm_drained(&sim.n[1].node.cm));
-		check(list_empty(&sim_rudp(0, 1)->parts.whole) && !sim_rudp(0, 1)->parts.n);
+		/* On such a network it may be by TCP in the end. */
+		check(!sim_rudp(0, 1) || !sim_rudp(0, 1)->parts.n);
 		sent += sim.net.sent;
 		lost += sim.net.lost;
 		resumes += peers[0][1].link->resumes;
