@@ -187,7 +187,7 @@ static void join(u32 chan, bool reply)
 /* Events, one after another, or retained ones. */
 static void event(u32 chan, u64 *n, u16 flags, u32 len)
 {
-	struct kecho_event_prefix prefix = { cpu_to_le32(chan), 0, cpu_to_le16(flags), cpu_to_le64(flags ? 0 : ++*n) };
+	struct kecho_event_prefix prefix = { cpu_to_le32(chan), 0, cpu_to_le16(flags), cpu_to_le64(flags ? 0 : ++*n), 0, 0 };
 	struct kecho_msg *msg = kecho_event_alloc(len & 1 ? "t" : "", NULL, len, GFP_KERNEL);
 	u8 body[sizeof(prefix) + 600];
 
@@ -207,7 +207,7 @@ static void send_some(size_t some)
 	int max;
 
 	while (peer && !peer->closed) {
-		max = kecho_cm_tx_fill(&peer->conn, vec, 16, &bytes);
+		max = kecho_cm_tx_fill(&peer->conn, vec, 16, &bytes, now);
 		if (!max)
 			break;
 		for (i = n = 0; i < (size_t)max; i++) {
