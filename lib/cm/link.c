@@ -682,7 +682,8 @@ static int beat_rx(struct kecho_link *link, u8 type, const struct kecho_msg *msg
 		break;
 	case KECHO_PONG:
 		stamp = kecho_dec_u64(&d);
-		if (stamp && stamp <= now) {
+		/* A transport that measures it knows better. */
+		if (stamp && stamp <= now && !link->conn->overtakes) {
 			u32 rtt = min_t(u64, div_u64(now - stamp, NSEC_PER_USEC), U32_MAX);
 
 			/* RFC 6298's SRTT with alpha 1/8 */
@@ -1365,7 +1366,7 @@ u64 kecho_cm_rx_done(struct kecho_conn *conn)
 }
 EXPORT_SYMBOL_GPL(kecho_cm_rx_done);
 
-int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u64 now)
+int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u32 rtt_us, u64 now)
 {
 	struct kecho_link *link = conn->link;
 	int err;
@@ -1373,6 +1374,7 @@ int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u64 now)
 	spin_lock_bh(&link->lock);
 	if (link->conn == conn) {
 		link->last_rx = now;
+		link->rtt_us = max_t(u32, rtt_us, 1);
 		err = link_acked(link, done);
 	} else {
 		err = -ESTALE;

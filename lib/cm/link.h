@@ -339,8 +339,8 @@ int kecho_cm_rx_seen(struct kecho_conn *conn, u64 seq);
 bool kecho_cm_rx_ready(struct kecho_conn *conn, const struct kecho_rec *rec);
 /** kecho_cm_rx_done() - the last record such that it and all before have been taken: this need not be said to the peer otherwise */
 u64 kecho_cm_rx_done(struct kecho_conn *conn);
-/** kecho_cm_rx_acked() - what the peer says of that. 0, -EPROTO */
-int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u64 now);
+/** kecho_cm_rx_acked() - what the peer says of that; @rtt_us: how long the way to it and back is. 0, -EPROTO */
+int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u32 rtt_us, u64 now);
 
 /**
  * kecho_link_send() - queue a record other than an event; takes over the reference to @msg

@@ -144,7 +144,7 @@ END
 @test "settings: every legal value" {
 	local s
 	for s in kecho.overflow={drop-newest,block,drop-oldest} kecho.queue={1,7,1024} \
-			kecho.retain={1,100,0} kecho.order={priority,deadline,fifo} kecho.transport=tcp; do
+			kecho.retain={1,100,0} kecho.order={priority,deadline,fifo} kecho.transport={rudp,tcp}; do
 		echo "$s" >"$D/attrs"
 		grep -qx "$s" "$D/attrs"
 	done
@@ -157,7 +157,7 @@ END
 	py <<'END'
 	for bad in 'nosuch=1', 'overflow=never', 'overflow=1', 'queue=0', 'queue=-1', 'queue=x', \
 			'queue=1.5', 'queue=99999999999999999999', 'retain=-1', 'retain=x', \
-			'order=lifo', 'transport=rudp', 'transport=pigeon', '=1':
+			'order=lifo', 'transport=udp', 'transport=pigeon', '=1':
 		with raises(errno.EINVAL):
 			settings('kecho.' + bad)
 END
