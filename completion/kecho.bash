@@ -52,7 +52,7 @@ _kecho()
 	for ((i = 2; i < cword; i++)); do
 		case ${words[i]} in
 			-[WnftapoH] | --count | --timeout | --type | --file | --attr | --prio | \
-			--wait-members | --options | --home | --format) ((i++)) ;;
+			--wait-members | --deadline | --options | --home | --format) ((i++)) ;;
 			-*) ;;
 			*) ((nargs++)) || channel=${words[i]} ;;
 		esac
@@ -82,7 +82,7 @@ _kecho()
 			return
 			;;
 		sub:-[Wna] | sub:--attr | sub:--count | sub:--timeout | sub:--format | pub:-[ap] | pub:--attr | \
-		pub:--prio | pub:--wait-members | pub:--timeout)
+		pub:--prio | pub:--deadline | pub:--wait-members | pub:--timeout)
 			return
 			;;
 	esac
@@ -92,7 +92,7 @@ _kecho()
 			options='--options --home --foreground --dry-run --help'
 			;;
 		pub)
-			options='--lines --file --attr --type --prio --wait-members --timeout --help'
+			options='--lines --file --attr --type --prio --deadline --wait-members --timeout --help'
 			((nargs == 0)) && arguments=$(_kecho_directories)
 			;;
 		sub)

@@ -98,7 +98,7 @@ accounted()
 	queued=$(sink "$K/h2/web" "$pid" queued)
 	((queued <= 50))
 	kill -0 "$LAST_PID"
-	timeout 60 sed -u 20000q <&8 >"$K/out.2"
+	timeout $((60 * KECHO_SLOW)) sed -u 20000q <&8 >"$K/out.2"
 	cmp <(seq 20000) "$K/out.2"
 	wait_exit "$LAST_PID"
 }

@@ -191,7 +191,7 @@ int kecho_attr_get(struct kecho *k, const char *name, char *buf, size_t size);
  * @type, @type_len: a name, not terminated; 0: none
  * @attrs, @attrs_len: a list of attributes
  * @prio: 0 to 7, the higher the more urgent
- * @deadline_us: of use so long after it was published; 0: for ever
+ * @deadline_us: of use so long after it was published, then dropped by who has it; 0: for ever
  * @publisher: the id of the node that published it
  * @seq: the publisher's own number on this channel: a jump is events that were not meant for this sink, or that were lost
  * @time_ns: CLOCK_REALTIME at publishing

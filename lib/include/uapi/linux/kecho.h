@@ -61,13 +61,13 @@ struct kecho_sink_attrs {
  * @header: sizeof(struct kecho_frame) of the writer; grows in later versions, readers skip what
  *	they do not know
  * @type_len: bytes of the type; 0: none
- * @prio: priority, as kecho.order=priority sorts
+ * @prio: priority: more urgent events go first to other nodes, and with kecho.order=priority to readers
  * @seq: the publisher's own number on this channel; a jump is events that were not meant for this
  *	sink, or that were lost
  * @time_ns: CLOCK_REALTIME at publishing
  * @publisher: id of the node that published it
  * @lost: events lost for this reader since it opened the file
- * @deadline_us: 0: none
+ * @deadline_us: so long after it was published the event is dropped by who has it then; 0: none
  * @attrs_len: bytes of the attributes
  * @flags: KECHO_FRAME_*
  *
