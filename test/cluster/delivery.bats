@@ -59,7 +59,7 @@ accounted()
 	seq 20000 >"$K/h1/web/events"
 	echo 99999 >"$K/h1/web/events"
 	wait_until has_line "$K/out.3" 99999
-	timeout 30 sed -u /99999/q <&8 >"$K/out.2"
+	timeout $((30 * KECHO_SLOW)) sed -u /99999/q <&8 >"$K/out.2"
 	sort -nuc "$K/out.2"
 	sort -nuc "$K/out.3"
 	(($(wc -l <"$K/out.2") < 20001))
@@ -76,7 +76,7 @@ accounted()
 	wait_until sinks_are 1 web 2 1
 	seq 20000 >"$K/h1/web/events"
 	# The first of the queue are there; take them, and the next one finds room.
-	timeout 30 sed -u 100q <&8 >"$K/out.2"
+	timeout $((30 * KECHO_SLOW)) sed -u 100q <&8 >"$K/out.2"
 	cmp <(seq 100) "$K/out.2"
 	background bash -c 'exec sed -u /99999/q <&8' >>"$K/out.2"
 	wait_until 'echo 99999 >"$K/h1/web/events"; has_line "$K/out.2" 99999'

@@ -32,7 +32,7 @@ channel_up()
 	on_background 1 nginx -p "$K" -c "$K/nginx.conf"
 	local nginx=$LAST_PID
 	wait_until '[[ $(on 1 ss -Hltn "sport = :8080") ]] || gone $nginx'
-	on 1 timeout 60 ab -q -n 5000 -c 8 http://127.0.0.1:8080/ >"$K/ab"
+	on 1 timeout $((60 * KECHO_SLOW)) ab -q -n 5000 -c 8 http://127.0.0.1:8080/ >"$K/ab"
 	grep -E '^Complete requests: +5000$' "$K/ab"
 	grep -E '^Failed requests: +0$' "$K/ab"
 	kill -QUIT "$nginx"
@@ -54,7 +54,7 @@ channel_up()
 	on_background 1 rsyslogd -n -f "$K/rsyslog.conf" -i "$K/rsyslog.pid" 2>"$K/rsyslog.err"
 	local rsyslog=$LAST_PID
 	wait_until '[[ -S $K/log.sock ]] || gone $rsyslog'
-	seq -f 'message %g' 3000 | timeout 60 logger -u "$K/log.sock" -t kecho
+	seq -f 'message %g' 3000 | timeout $((60 * KECHO_SLOW)) logger -u "$K/log.sock" -t kecho
 	heard 2 3000
 	kill -TERM "$rsyslog"
 	wait_exit "$rsyslog"
