@@ -744,15 +744,19 @@ static int heard_control(struct kecho_node *node, struct kecho_link *link, u8 ty
 	return d.bad ? -EPROTO : 0;
 }
 
+/* An event of a member's has been read, or is as good as read: its publisher's credit. Puts the member. */
+static void member_consumed(struct kecho_member *m, u32 bytes)
+{
+	atomic64_inc(&m->rx_consumed);
+	atomic64_add(bytes, &m->rx_consumed_bytes);
+	member_tell_credit(m, false);
+	member_put(m);
+}
+
 /* The last sink has read an event that came from a member. */
 static void event_release(struct kecho_msg *msg)
 {
-	struct kecho_member *m = msg->owner;
-
-	atomic64_inc(&m->rx_consumed);
-	atomic64_add(kecho_event_size(msg), &m->rx_consumed_bytes);
-	member_tell_credit(m, false);
-	member_put(m);
+	member_consumed(msg->owner, kecho_event_size(msg));
 }
 
 /* The next of a member's events of a priority has come, or has expired. -EPROTO: it is none. Context: ch->lock held */
@@ -794,11 +798,7 @@ static int heard_expired(struct kecho_node *node, struct kecho_link *link, struc
 		m->expired += !err;
 	}
 	spin_unlock_bh(&m->channel->lock);
-	/* For its publisher's credit it is as good as read. */
-	atomic64_inc(&m->rx_consumed);
-	atomic64_add(le32_to_cpu(p->left_us), &m->rx_consumed_bytes);
-	member_tell_credit(m, false);
-	member_put(m);
+	member_consumed(m, le32_to_cpu(p->left_us));
 	return err;
 }
 
@@ -830,13 +830,12 @@ static int heard_event(struct kecho_node *node, struct kecho_link *link, struct 
 		channel_retain(ch, msg);
 	} else {
 		err = member_counts(m, p, kecho_event(msg)->prio);
-		if (err)
-			goto out_unlock;
-		m->received++;
-		atomic64_inc(&node->stats.received);
-		channel_deliver(ch, msg, (const __le32 *)(p + 1), le16_to_cpu(p->nsinks));
+		if (!err) {
+			m->received++;
+			atomic64_inc(&node->stats.received);
+			channel_deliver(ch, msg, (const __le32 *)(p + 1), le16_to_cpu(p->nsinks));
+		}
 	}
-out_unlock:
 	spin_unlock_bh(&ch->lock);
 out:
 	kecho_msg_put(msg);

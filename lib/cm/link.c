@@ -921,9 +921,9 @@ static struct out *flow_take(struct kecho_flow *flow, u8 prio)
 	return o;
 }
 
-static bool out_is_late(const struct out *o, u64 now)
+static bool out_is_late(struct out *o, u64 now)
 {
-	return o->msg->expires && now >= o->msg->expires && out_rec((struct out *)o)->type == KECHO_EVENT;
+	return o->msg->expires && now >= o->msg->expires && out_rec(o)->type == KECHO_EVENT;
 }
 
 static struct kecho_event_prefix *out_prefix(struct out *o)
@@ -931,11 +931,16 @@ static struct kecho_event_prefix *out_prefix(struct out *o)
 	return (struct kecho_event_prefix *)(out_rec(o) + 1);
 }
 
-/* What has a number stays, but its content does not. */
-static void out_expire(struct kecho_link *link, struct out *o)
+/*
+ * What has a number stays if it is late, but its content does not. @fills: the caller's own of link->fills: what another connection's
+ * sender may be at is sent as it is.
+ */
+static void out_expire(struct kecho_link *link, struct out *o, u32 fills, u64 now)
 {
 	struct kecho_rec *rec = out_rec(o);
 
+	if (!out_is_late(o, now) || link->fills != fills)
+		return;
 	link->out_bytes -= o->len;
 	rec->type = KECHO_EXPIRED;
 	out_prefix(o)->flags = cpu_to_le16(o->prio);
@@ -1135,8 +1140,7 @@ int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t 
 		} else {
 			o = list_entry(p, struct out, node);
 			p = p->next;
-			if (out_is_late(o, now) && !link->fills)
-				out_expire(link, o);
+			out_expire(link, o, 0, now);
 		}
 		out_begin(link, o);
 		n = vec_put_out(vec, n, o, 0, o->len, bytes);
@@ -1246,9 +1250,7 @@ u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int ma
 	spin_lock_bh(&link->lock);
 	while (link->conn == conn && room - bytes >= sizeof(struct kecho_rec) && (link->cur != &link->out || link_pull(link, now))) {
 		o = list_entry(link->cur, struct out, node);
-		/* With another connection's sender at it, it is sent as it is. */
-		if (out_is_late(o, now) && link->fills == 1)
-			out_expire(link, o);
+		out_expire(link, o, 1, now);
 		len = span_put(span, total, o, link->cur_off, o->len, room - bytes, vec, max, n);
 		if (len && !link->cur_off)
 			out_begin(link, o);
@@ -1289,8 +1291,7 @@ u32 kecho_cm_tx_again(struct kecho_conn *conn, u32 room, struct kvec *vec, int m
 			if (seq > want->end_seq)
 				break;
 		}
-		if (out_is_late(o, now) && link->fills == 1)
-			out_expire(link, o);
+		out_expire(link, o, 1, now);
 		/* Instead of any part of an event that has expired, all that is left of it. */
 		if (out_rec(o)->type == KECHO_EXPIRED)
 			want->off = 0;

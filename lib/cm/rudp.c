@@ -45,6 +45,18 @@ static struct kecho_rudp *rudp_find(struct kecho_rudp_end *end, u32 id)
 	return NULL;
 }
 
+/* By the peer's number of it. */
+static struct kecho_rudp *rudp_find_peer(struct kecho_rudp_end *end, __le32 id, const struct kecho_addr *addr)
+{
+	struct kecho_rudp *r;
+	unsigned int b;
+
+	hash_for_each(end->conns, b, r, hash)
+		if (r->peer_id == le32_to_cpu(id) && kecho_addr_equal(&r->addr, addr))
+			return r;
+	return NULL;
+}
+
 static void rudp_close(struct kecho_rudp *r)
 {
 	if (r->state == KECHO_RUDP_CLOSED)
@@ -118,7 +130,6 @@ static enum kecho_rudp_verdict init_sort(struct kecho_rudp_end *end, const struc
 	struct kecho_rudp_init i;
 	struct kecho_rudp *r;
 	u32 time = div_u64(now, NSEC_PER_SEC);
-	unsigned int b;
 
 	if (!init_read(p, &i) || !i.from)
 		return KECHO_RUDP_DROP;
@@ -128,30 +139,13 @@ static enum kecho_rudp_verdict init_sort(struct kecho_rudp_end *end, const struc
 		answer->mac = cpu_to_le64(cookie_mac(end, from, i.from, answer->time));
 		return KECHO_RUDP_ANSWER;
 	}
-	hash_for_each(end->conns, b, r, hash) {
+	r = rudp_find_peer(end, i.from, from);
+	if (r && r->accepted) {
 		/* Our ACCEPT was lost, or is on its way. */
-		if (r->accepted && r->peer_id == le32_to_cpu(i.from) && kecho_addr_equal(&r->addr, from)) {
-			*answer_len = init_build(answer, KECHO_RUDP_ACCEPT, r->peer_id, r->id);
-			return KECHO_RUDP_ANSWER;
-		}
+		*answer_len = init_build(answer, KECHO_RUDP_ACCEPT, r->peer_id, r->id);
+		return KECHO_RUDP_ANSWER;
 	}
 	return end->nconns < KECHO_LINKS_MAX + KECHO_PENDING_MAX ? KECHO_RUDP_NEW : KECHO_RUDP_DROP;
-}
-
-/* Whose connection has a peer that knows nothing of it? One who could not see our packets does not know such a number. */
-static enum kecho_rudp_verdict reset_sort(struct kecho_rudp_end *end, const struct kecho_rudp_head *h, const struct kecho_addr *from,
-					  struct kecho_rudp **conn)
-{
-	struct kecho_rudp *r;
-	unsigned int b;
-
-	hash_for_each(end->conns, b, r, hash) {
-		if (r->peer_id != le32_to_cpu(h->conn) || !kecho_addr_equal(&r->addr, from))
-			continue;
-		*conn = r;
-		return KECHO_RUDP_TAKE;
-	}
-	return KECHO_RUDP_DROP;
 }
 
 enum kecho_rudp_verdict kecho_rudp_sort(struct kecho_rudp_end *end, const struct kecho_packet *p, const struct kecho_addr *from,
@@ -164,8 +158,11 @@ enum kecho_rudp_verdict kecho_rudp_sort(struct kecho_rudp_end *end, const struct
 	p->copy(p, 0, &h, sizeof(h));
 	if (h.type == KECHO_RUDP_INIT)
 		return init_sort(end, p, from, answer, answer_len, now);
-	if (h.type == KECHO_RUDP_RESET)
-		return reset_sort(end, &h, from, conn);
+	/* By a peer that knows nothing of a connection; one who could not see our packets does not know such a number. */
+	if (h.type == KECHO_RUDP_RESET) {
+		*conn = rudp_find_peer(end, h.conn, from);
+		return *conn ? KECHO_RUDP_TAKE : KECHO_RUDP_DROP;
+	}
 	*conn = rudp_find(end, le32_to_cpu(h.conn));
 	if (*conn)
 		return kecho_addr_equal(&(*conn)->addr, from) ? KECHO_RUDP_TAKE : KECHO_RUDP_DROP;
@@ -202,6 +199,7 @@ EXPORT_SYMBOL_GPL(kecho_rudp_accept);
 void kecho_rudp_exit(struct kecho_rudp *r)
 {
 	rudp_close(r);
+	kfree(r->spare);
 	kecho_recovery_exit(&r->v);
 	kecho_parts_exit(&r->parts);
 }
@@ -209,17 +207,17 @@ EXPORT_SYMBOL_GPL(kecho_rudp_exit);
 
 /* --- packets in --- */
 
-/* 1: it is new; 0: it has been here, or is so old that nobody waits for it */
-static int number_check(const struct kecho_rudp *r, u64 number)
+/* Or has it been here, or is so old that nobody waits for it? */
+static bool number_is_new(const struct kecho_rudp *r, u64 number)
 {
 	u32 i;
 
 	if (number <= r->floor)
-		return 0;
+		return false;
 	for (i = 0; i < r->narrived; i++)
 		if (number >= r->arrived[i].from && number <= r->arrived[i].to)
-			return 0;
-	return 1;
+			return false;
+	return true;
 }
 
 static void arrived_del(struct kecho_rudp *r, u32 i)
@@ -453,7 +451,7 @@ static int data_take(struct kecho_rudp *r, const struct kecho_rudp_head *h, cons
 	if (!number || number > last + (1u << 31))
 		return -EPROTO;
 	kecho_cm_rx_alive(&r->conn, now);
-	if (!number_check(r, number)) {
+	if (!number_is_new(r, number)) {
 		/* What we said of it may have been lost. */
 		r->ack_now |= r->narrived > 0;
 		return 0;
@@ -508,7 +506,7 @@ int kecho_rudp_take(struct kecho_rudp *r, const struct kecho_packet *p, u64 now)
 	case KECHO_RUDP_DATA:
 		return r->state == KECHO_RUDP_OPEN ? data_take(r, &h, p, now) : 0;
 	case KECHO_RUDP_CLOSE:
-		if (r->state != KECHO_RUDP_OPEN || !number_check(r, number))
+		if (r->state != KECHO_RUDP_OPEN || !number_is_new(r, number))
 			return 0;
 		if (h.flags & KECHO_RUDP_BYE && r->conn.up) {
 			struct kecho_rec bye = { .type = KECHO_BYE };
@@ -623,8 +621,8 @@ static bool span_end(struct kecho_rudp_out *out, struct kecho_frame_span *f, con
 	return true;
 }
 
-/* Part of @want, which loses it. */
-static bool again_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_span *want, struct kecho_span *span, u64 now)
+/* Part of @want, which loses it; NULL: of what has not been sent. */
+static bool span_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_span *want, struct kecho_span *span, u64 now)
 {
 	struct kecho_frame_span *f;
 	u32 room, bytes, total;
@@ -632,19 +630,10 @@ static bool again_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct k
 	f = span_begin(r, out, &room);
 	if (!f)
 		return false;
-	bytes = kecho_cm_tx_again(&r->conn, room, out->vec, KECHO_RUDP_VECS - 1, &out->n, want, span, &total, now);
-	return span_end(out, f, span, total, bytes);
-}
-
-static bool next_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_span *span, u64 now)
-{
-	struct kecho_frame_span *f;
-	u32 room, bytes, total;
-
-	f = span_begin(r, out, &room);
-	if (!f)
-		return false;
-	bytes = kecho_cm_tx_next(&r->conn, room, out->vec, KECHO_RUDP_VECS - 1, &out->n, span, &total, now);
+	if (want)
+		bytes = kecho_cm_tx_again(&r->conn, room, out->vec, KECHO_RUDP_VECS - 1, &out->n, want, span, &total, now);
+	else
+		bytes = kecho_cm_tx_next(&r->conn, room, out->vec, KECHO_RUDP_VECS - 1, &out->n, span, &total, now);
 	return span_end(out, f, span, total, bytes);
 }
 
@@ -672,7 +661,7 @@ static void lost_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct ke
 			}
 			if (s->nspans == KECHO_SENT_SPANS)
 				return;
-			if (again_put(r, out, want, &s->span[s->nspans], now))
+			if (span_put(r, out, want, &s->span[s->nspans], now))
 				s->nspans++;
 			else if (want->seq <= want->end_seq)
 				return;
@@ -694,7 +683,7 @@ static void repeat_put(struct kecho_rudp *r, struct kecho_rudp_out *out, u64 now
 			break;
 		want = s->span[0];
 		s->flags |= KECHO_SENT_REPEATED;
-		if (!again_put(r, out, &want, &span, now))
+		if (!span_put(r, out, &want, &span, now))
 			break;
 	}
 }
@@ -727,6 +716,14 @@ static void beat_put(struct kecho_rudp *r, struct kecho_rudp_out *out)
 		bytes_put(out, KECHO_FRAME_BEAT, r->conn.beat, len);
 }
 
+/* The packet leaves, and is to be acknowledged. */
+static void spare_send(struct kecho_rudp *r, struct kecho_rudp_out *out, u64 now)
+{
+	out->number = r->v.next;
+	kecho_recovery_sent(&r->v, r->spare, now);
+	r->spare = NULL;
+}
+
 /* A packet of a size that has not been tried, with nothing in it that must arrive. */
 static int mtu_build(struct kecho_rudp *r, struct kecho_rudp_out *out, struct kecho_sent *s, u64 now)
 {
@@ -752,8 +749,7 @@ static int mtu_build(struct kecho_rudp *r, struct kecho_rudp_out *out, struct ke
 	s->size = out->len;
 	r->mtu_tries++;
 	r->mtu_at = now + max_t(u64, 2 * r->v.srtt, MTU_SOON);
-	out->number = r->v.next;
-	kecho_recovery_sent(&r->v, s, now);
+	spare_send(r, out, now);
 	return 1;
 }
 
@@ -799,7 +795,7 @@ static void data_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct ke
 		return;
 	beat_put(r, out);
 	lost_put(r, out, s, now);
-	if (s->nspans < KECHO_SENT_SPANS && next_put(r, out, &s->span[s->nspans], now))
+	if (s->nspans < KECHO_SENT_SPANS && span_put(r, out, NULL, &s->span[s->nspans], now))
 		s->nspans++;
 	if (s->nspans == 1 && r->v.lossy_until > r->v.last_at)
 		repeat_put(r, out, now);
@@ -821,10 +817,10 @@ static int data_build(struct kecho_rudp *r, struct kecho_rudp_out *out, struct k
 {
 	bool acks = r->ack_now || now >= r->ack_at;
 	struct kecho_rudp_head *h = head_put(r, out, KECHO_RUDP_DATA);
-	u64 number = r->v.next, gap;
+	u64 gap;
 
 	if (!list_empty(&r->v.sent))
-		gap = number + 1 - list_first_entry(&r->v.sent, struct kecho_sent, node)->number;
+		gap = r->v.next + 1 - list_first_entry(&r->v.sent, struct kecho_sent, node)->number;
 	else
 		gap = 1;
 	if (gap < SPAN_UNKNOWN)
@@ -836,20 +832,16 @@ static int data_build(struct kecho_rudp *r, struct kecho_rudp_out *out, struct k
 	if (out->len == sizeof(*h) && r->v.probes && !list_empty(&r->v.sent))
 		*(u8 *)heads_put(out, 1) = KECHO_FRAME_PING;
 	s->size = out->len;
-	if (out->len == sizeof(*h) && !acks) {
-		kfree(s);
+	if (out->len == sizeof(*h) && !acks)
 		return 0;
-	}
 	if (acks || r->unacked)
 		ack_put(r, out, now);
 	if (s->size > sizeof(*h)) {
 		s->size = out->len;
-		kecho_recovery_sent(&r->v, s, now);
-		out->number = number;
+		spare_send(r, out, now);
 	} else {
 		r->v.next++;
 		r->v.packets++;
-		kfree(s);
 	}
 	return 1;
 }
@@ -871,9 +863,12 @@ int kecho_rudp_build(struct kecho_rudp *r, struct kecho_rudp_out *out, u64 now)
 		mtu_lost(r, now);
 	if (r->conn.closing && r->hello_acked)
 		return -ESHUTDOWN;
-	s = kzalloc(sizeof(*s), GFP_KERNEL);
+	if (!r->spare)
+		r->spare = kmalloc(sizeof(*s), GFP_KERNEL);
+	s = r->spare;
 	if (!s)
 		return 0;
+	memset(s, 0, sizeof(*s));
 	return r->conn.up && now >= r->mtu_at && mtu_build(r, out, s, now) ? 1 : data_build(r, out, s, now);
 }
 EXPORT_SYMBOL_GPL(kecho_rudp_build);

@@ -166,6 +166,7 @@ enum kecho_rudp_state {
  * @mtu_next: the size to be tried next, 0: none; @mtu_at: when; @mtu_tries
  * @hello_in, @hello_acked: HELLO has come; the peer has ours
  * @out_bytes: sent since kecho_rudp_begin()
+ * @spare: for the next packet that is to be acknowledged: most calls of kecho_rudp_build() find nothing to send
  */
 struct kecho_rudp {
 	struct kecho_conn conn;
@@ -190,6 +191,7 @@ struct kecho_rudp {
 	u64 mtu_at;
 	bool hello_in, hello_acked;
 	u64 out_bytes;
+	struct kecho_sent *spare;
 	struct kecho_recovery v;
 	struct kecho_parts parts;
 };

@@ -61,7 +61,7 @@ static void flat_copy(const struct kecho_packet *p, u32 off, void *to, u32 len)
 	memcpy(to, container_of(p, struct flat, p)->data + off, len);
 }
 
-static void hang_up(int err)
+static void hang_up(void)
 {
 	struct kecho_rudp_out out;
 
@@ -89,7 +89,7 @@ static void send_all(void)
 	CHECK(n < 1000);
 	kecho_rudp_end(conn);
 	if (err < 0)
-		hang_up(err);
+		hang_up();
 }
 
 static void feed(struct flat *f, const struct kecho_addr *from)
@@ -105,7 +105,7 @@ static void feed(struct flat *f, const struct kecho_addr *from)
 	case KECHO_RUDP_TAKE:
 		CHECK(r == conn);
 		if (kecho_rudp_take(r, &f->p, now))
-			hang_up(0);
+			hang_up();
 		else
 			send_all();
 		break;
@@ -190,7 +190,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		CHECK(!conn || conn->parts.bytes <= KECHO_PARTS_BYTES);
 	}
 	if (conn)
-		hang_up(0);
+		hang_up();
 	kecho_cm_exit(&cm, now);
 	CHECK(!linked);
 	return 0;

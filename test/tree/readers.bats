@@ -12,9 +12,8 @@ load setup
 	wait_until -t 30 own_is "$CH" sinks 500
 	seq 20 >"$D/events"
 	for i in "${!KECHO_PIDS[@]}"; do wait_exit "$i" 20; done
-	[[ $(sort -n "$T"/r/* | uniq -c | awk '$1 == 500' | wc -l) == 20 ]]
-	for ((i = 0; i < 500; i++)); do cmp -s "$T/r/$i" "$T/r/0"; done
 	cmp "$T/r/0" <(seq 20)
+	[[ $(md5sum "$T"/r/* | cut -c-32 | uniq -c) == *" 500 "* ]]
 	wait_until own_is "$CH" sinks 0
 }
 
