@@ -115,6 +115,15 @@ static void link_reap(struct kecho_link *link)
 	link_discard(link, &done);
 }
 
+/* What is not acknowledged is all to be sent. */
+static void link_rewind(struct kecho_link *link)
+{
+	link->cur = link->out.next;
+	link->cur_off = 0;
+	link->nbegun = 0;
+	link->overtaken = false;
+}
+
 static void link_kick(struct kecho_link *link)
 {
 	if (link->conn && link->conn->up)
@@ -267,8 +276,7 @@ static void conn_detach(struct kecho_conn *conn)
 	spin_lock_bh(&link->lock);
 	if (link->conn == conn) {
 		link->conn = NULL;
-		link->cur = link->out.next;
-		link->cur_off = 0;
+		link_rewind(link);
 	}
 	spin_unlock_bh(&link->lock);
 }
@@ -301,8 +309,7 @@ static void link_end(struct kecho_link *link, u64 now)
 	list_splice_tail_init(&link->out, &gone);
 	list_splice_tail_init(&link->ctl, &gone);
 	link->gen++;
-	link->cur = &link->out;
-	link->cur_off = 0;
+	link_rewind(link);
 	link->out_records = link->out_bytes = link->ctl_bytes = 0;
 	link->tx_seq = link->acked = link->rx_seq = 0;
 	memset(link->last, 0, sizeof(link->last));
@@ -639,8 +646,7 @@ static int hello_rx(struct kecho_conn *conn, const struct kecho_msg *msg, u64 no
 	link->acked = resume ? max(link->acked, rx_seq) : 0;
 	link->cur = &link->out;
 	link_reap(link);
-	link->cur = link->out.next;
-	link->cur_off = 0;
+	link_rewind(link);
 	link->last_rx = link->last_ping = now;
 	link->want_ping = true;
 	if (resume)
@@ -938,6 +944,7 @@ static struct kecho_event_prefix *out_prefix(struct out *o)
 static void out_expire(struct kecho_link *link, struct out *o, u32 fills, u64 now)
 {
 	struct kecho_rec *rec = out_rec(o);
+	u32 i;
 
 	if (!out_is_late(o, now) || link->fills != fills)
 		return;
@@ -953,6 +960,9 @@ static void out_expire(struct kecho_link *link, struct out *o, u32 fills, u64 no
 	/* What has been sent of it counts no more. */
 	if (link->cur == &o->node)
 		link->cur_off = 0;
+	for (i = 0; i < link->nbegun; i++)
+		if (link->begun[i].o == o)
+			link->begun[i].off = 0;
 	atomic64_inc(&link->cm->stats.expired);
 }
 
@@ -1000,6 +1010,10 @@ static struct out *link_pull_event(struct kecho_link *link, u64 now)
 	link_discard(link, &late);
 	if (!o)
 		return NULL;
+	if (o->prio != link->prio) {
+		link->prio = o->prio;
+		link->mixed_until = now + MS(KECHO_MIXED_MS);
+	}
 	flow->sent++;
 	flow->sent_bytes += o->msg->len - o->off;
 	prefix = out_prefix(o);
@@ -1081,8 +1095,13 @@ static void out_begin(struct kecho_link *link, struct out *o)
 
 static void link_sent(struct kecho_link *link)
 {
-	link->cur = link->cur->next;
-	link->cur_off = 0;
+	if (link->nbegun) {
+		link->nbegun--;
+	} else {
+		link->cur = link->overtaken ? &link->out : link->cur->next;
+		link->cur_off = 0;
+		link->overtaken = false;
+	}
 	link->sent++;
 	atomic64_inc(&link->cm->stats.tx_records);
 }
@@ -1193,16 +1212,19 @@ out:
 }
 EXPORT_SYMBOL_GPL(kecho_cm_tx_done);
 
-void kecho_cm_tx_begin(struct kecho_conn *conn)
+u64 kecho_cm_tx_begin(struct kecho_conn *conn)
 {
 	struct kecho_link *link = conn->link;
+	u64 mixed_until;
 
 	if (!link || !conn->up)
-		return;
+		return 0;
 	spin_lock_bh(&link->lock);
 	link->fills++;
 	conn->filled = true;
+	mixed_until = link->mixed_until;
 	spin_unlock_bh(&link->lock);
+	return mixed_until;
 }
 EXPORT_SYMBOL_GPL(kecho_cm_tx_begin);
 
@@ -1240,23 +1262,69 @@ static u32 span_put(struct kecho_span *span, u32 *total, struct out *o, u32 off,
 	return len;
 }
 
+/* Records that are no events come before all. */
+static int out_urgency(struct out *o)
+{
+	return out_rec(o)->type == KECHO_EVENT || out_rec(o)->type == KECHO_EXPIRED ? o->prio : KECHO_PRIOS;
+}
+
+static int link_urgency(struct kecho_link *link)
+{
+	struct kecho_flow *flow = list_empty(&link->ctl) ? link_first(link) : NULL;
+
+	return flow ? flow->top - 1 : list_empty(&link->ctl) ? -1 : KECHO_PRIOS;
+}
+
+/*
+ * The record to go on with, and how far it has got, @off: the last of those begun, or a new one that is more urgent. Only what has
+ * nothing unsent behind it is overtaken.
+ */
+static struct out *link_next(struct kecho_link *link, u32 **off, u64 now)
+{
+	struct out *o, *more;
+
+	*off = &link->cur_off;
+	if (link->cur == &link->out)
+		return link_pull(link, now);
+	o = list_entry(link->cur, struct out, node);
+	if (link->nbegun) {
+		o = link->begun[link->nbegun - 1].o;
+		*off = &link->begun[link->nbegun - 1].off;
+	}
+	if (!**off || !(link->overtaken || link->cur->next == &link->out) || link_urgency(link) <= out_urgency(o) ||
+	    link->nbegun == ARRAY_SIZE(link->begun))
+		return o;
+	more = link_pull(link, now);
+	if (!more)
+		return o;
+	link->overtaken = true;
+	link->begun[link->nbegun].o = more;
+	link->begun[link->nbegun].off = 0;
+	*off = &link->begun[link->nbegun++].off;
+	return more;
+}
+
 u32 kecho_cm_tx_next(struct kecho_conn *conn, u32 room, struct kvec *vec, int max, int *n, struct kecho_span *span, u32 *total, u64 now)
 {
 	struct kecho_link *link = conn->link;
-	u32 bytes = 0, len;
+	u32 bytes = 0, len, *off;
 	struct out *o;
 
 	*total = 0;
 	spin_lock_bh(&link->lock);
-	while (link->conn == conn && room - bytes >= sizeof(struct kecho_rec) && (link->cur != &link->out || link_pull(link, now))) {
-		o = list_entry(link->cur, struct out, node);
+	while (link->conn == conn && room - bytes >= sizeof(struct kecho_rec)) {
+		o = link_next(link, &off, now);
+		if (!o)
+			break;
 		out_expire(link, o, 1, now);
-		len = span_put(span, total, o, link->cur_off, o->len, room - bytes, vec, max, n);
-		if (len && !link->cur_off)
+		if (*total && (*off || le64_to_cpu(out_rec(o)->seq) != span->end_seq + 1))
+			break;
+		len = span_put(span, total, o, *off, o->len, room - bytes, vec, max, n);
+		if (len && !*off)
 			out_begin(link, o);
 		bytes += len;
-		link->cur_off += len;
-		if (link->cur_off < o->len)
+		*off += len;
+		if (*off < o->len)
 			break;
 		link_sent(link);
 	}

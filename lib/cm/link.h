@@ -146,10 +146,13 @@ enum kecho_link_state {
  * @dialing: the home is at it, or @conn exists and has not said hello
  * @redial_until: called again until then, though not configured
  * @out: numbered records, the first not acknowledged; @cur the first not wholly sent, &out if none
+ * @begun: behind @cur, of which a part has gone, too; each overtakes the one before it, by a transport that lets them
+ * @overtaken: all that is behind @cur, but what is left of @begun, has been sent
  * @ctl: records to be numbered before any flow
  * @ready: flows with something queued, by their most urgent event, those of one priority served in turn
  * @seen: a bit for each of the KECHO_OVERTAKE_MAX records behind @rx_seq that have overtaken others, by their numbers
  * @last: the number of the last event of each priority, and of the last other record, for kecho_rec.after
+ * @prio: of the event that was given out last; @mixed_until: KECHO_MIXED_MS after it last changed
  * @gen: counts sessions: a record that was taken in one may be looked at in the next, where it means nothing
  * @fills: kecho_cm_tx_fill() calls not yet done: what they point to is not freed but put into @trash
  * @roles: the peer's, KECHO_ROLE_*
@@ -178,6 +181,12 @@ struct kecho_link {
 	struct list_head out, ctl, ready[KECHO_PRIOS], trash;
 	struct list_head *cur;
 	u32 cur_off;
+	struct {
+		struct out *o;
+		u32 off;
+	} begun[KECHO_PRIOS];
+	u8 nbegun;
+	bool overtaken;
 	u32 fills;
 	u32 gen;
 	u32 out_records, out_bytes;
@@ -185,6 +194,8 @@ struct kecho_link {
 	bool failed;
 	u64 tx_seq, acked, rx_seq;
 	u64 last[KECHO_PRIOS + 1];
+	u8 prio;
+	u64 mixed_until;
 	DECLARE_BITMAP(seen, KECHO_OVERTAKE_MAX);
 	u32 rx_unacked, rx_unacked_bytes;
 	u64 ack_due, last_rx, last_ping;
@@ -312,9 +323,11 @@ void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes);
 
 /*
  * For a transport that is no stream. What the home gets is valid until kecho_cm_tx_end(); meanwhile nothing that the link lets go of
- * is freed. The link's records are given out once each, in order; from then on the transport sees to it that they arrive.
+ * is freed. The link's records are given out once each, in order, but that urgent ones go before what is left of another; from then on
+ * the transport sees to it that they arrive.
  */
-void kecho_cm_tx_begin(struct kecho_conn *conn);
+/** kecho_cm_tx_begin() - Return: until when events count as being of several priorities, so that some have to be quicker than others */
+u64 kecho_cm_tx_begin(struct kecho_conn *conn);
 /** kecho_cm_tx_end() - @bytes have been given out and sent */
 void kecho_cm_tx_end(struct kecho_conn *conn, size_t bytes);
 /**

@@ -23,6 +23,11 @@
 #define MIN_RTT_AGE	(10 * NSEC_PER_SEC)
 /* After a loss, so long what is small goes twice. */
 #define LOSSY		(10 * NSEC_PER_SEC)
+/* What may queue in the path while urgent events share it; what is not over after so many rounds is not of our making. */
+#define YIELD_NS	MS(1)
+#define YIELD_PACKETS	4
+#define YIELD_ROUNDS	6
+#define YIELD_PAUSE	(10 * NSEC_PER_SEC)
 /* So much may leave at once whatever the pace: a timer is no finer, and a peer's buffer takes it. */
 #define BURST_NS	MS(1)
 #define BURST_PACKETS	10
@@ -38,6 +43,7 @@ void kecho_recovery_init(struct kecho_recovery *v, u32 mtu, u64 now)
 	v->cwnd = WINDOW_INITIAL * mtu;
 	v->ssthresh = U32_MAX;
 	v->srtt = RTT_INITIAL;
+	v->round_rtt = U64_MAX;
 	v->rttvar = RTT_INITIAL / 2;
 	v->delivered_at = v->tokens_at = now;
 	v->tokens = BURST_PACKETS * mtu;
@@ -71,7 +77,9 @@ void kecho_recovery_rtt(struct kecho_recovery *v, u64 rtt, u64 delay, u64 now)
 		v->rttvar = rtt / 2;
 		return;
 	}
+	v->round_rtt = min(v->round_rtt, rtt);
 	if (rtt <= v->min_rtt || now > v->min_rtt_at + MIN_RTT_AGE) {
+		v->stale = rtt > v->min_rtt;
 		v->min_rtt = rtt;
 		v->min_rtt_at = now;
 	}
@@ -197,10 +205,38 @@ static void detect(struct kecho_recovery *v, u64 now)
 	}
 }
 
-static void window_grow(struct kecho_recovery *v, const struct kecho_sent *s, bool full)
+/* At the end of a round trip. */
+static void window_yield(struct kecho_recovery *v, u64 now)
+{
+	u64 most, queue;
+
+	if (now >= v->yield_until || now < v->yield_at || !v->round_full || v->round_rtt == U64_MAX)
+		return;
+	most = max_t(u64, YIELD_PACKETS * v->mtu, div64_u64(v->cwnd * YIELD_NS, v->round_rtt));
+	queue = div64_u64(v->cwnd * (v->round_rtt - min(v->min_rtt, v->round_rtt)), v->round_rtt);
+	if (v->stale) {
+		/* For a moment none: what the path is like without is to be seen. */
+		v->stale = false;
+		queue += most;
+	} else if (queue <= most) {
+		v->yields = 0;
+		return;
+	} else if (++v->yields > YIELD_ROUNDS) {
+		v->yields = 0;
+		v->yield_at = now + YIELD_PAUSE;
+		return;
+	}
+	v->ssthresh = v->cwnd = max_t(u64, v->cwnd - min_t(u64, queue - most / 2, v->cwnd), WINDOW_MIN * v->mtu);
+}
+
+static void window_grow(struct kecho_recovery *v, const struct kecho_sent *s, bool full, u64 now)
 {
 	if (s->number < v->recovery_until || !full)
 		return;
+	/* That a queue begins to form shows before the round ends (RFC 9406, 4.2), and by then there may be twice as much in it. */
+	if (v->cwnd < v->ssthresh && now < v->yield_until && v->round_rtt != U64_MAX &&
+	    v->round_rtt > v->min_rtt + max_t(u64, YIELD_NS, v->min_rtt / 8))
+		v->ssthresh = v->cwnd;
 	if (v->cwnd < v->ssthresh)
 		v->cwnd += s->size;
 	else
@@ -214,9 +250,12 @@ static void path_sample(struct kecho_recovery *v, const struct kecho_sent *s, u6
 	u64 took = now - s->delivered_at;
 
 	if (s->number >= v->round) {
+		window_yield(v, now);
 		v->path[1] = v->path[0];
 		v->path[0] = 0;
 		v->round = v->next;
+		v->round_rtt = U64_MAX;
+		v->round_full = false;
 	}
 	if (took >= v->min_rtt && v->min_rtt)
 		v->path[0] = max(v->path[0], div64_u64((v->delivered - s->delivered) * v->min_rtt, took));
@@ -244,7 +283,7 @@ int kecho_recovery_acked(struct kecho_recovery *v, const struct kecho_acked *ack
 		v->delivered += s->size;
 		if (s->size > KECHO_RUDP_MTU_MIN)
 			v->long_lost = 0;
-		window_grow(v, s, full);
+		window_grow(v, s, full, now);
 		list_move_tail(&s->node, gone);
 		last = s;
 	}
@@ -252,6 +291,7 @@ int kecho_recovery_acked(struct kecho_recovery *v, const struct kecho_acked *ack
 		v->delivered_at = now;
 		if (last->number == acked[0].to)
 			kecho_recovery_rtt(v, now - last->time, delay, now);
+		v->round_full |= full;
 		path_sample(v, last, now);
 		v->ptos = 0;
 		v->limited = false;

@@ -8,6 +8,11 @@
  * queues, as TCP Westwood+ does (Grieco, Mascolo, "Performance evaluation and comparison of Westwood+, New Reno, and Vegas TCP
  * congestion control", CCR 2004), though no less than NewReno's half: a loss without a queue does not empty the path.
  *
+ * While events of several priorities go by the connection, the less urgent ones are to leave no queue in the path, in which the
+ * others would wait. Then the window is held as by TCP Vegas (Brakmo, Peterson, "TCP Vegas: End to End Congestion Avoidance on a Global
+ * Internet", 1995): each round trip it is known from how much longer that took than the shortest how much has been queueing.
+ * If that does not get less the queue is another's, and there is nothing to be gained.
+ *
  * Locking: the connection's; no function here sleeps.
  */
 #ifndef KECHO_RECOVERY_H
@@ -52,6 +57,9 @@ struct kecho_acked {
  * @recovery_until: packets numbered below were sent before the window was last made smaller
  * @delivered: bytes acknowledged; @delivered_at when that last changed
  * @path: bytes that the path delivered in a minimal round trip, the most of this round [0] and of the last [1]; @round ends it
+ * @round_rtt: the shortest of this round; @round_full: the window, and not the application, limited it
+ * @yield_until: events of several priorities share the connection; @yields: rounds in a row in which the window was made smaller for
+ *	their sake, @yield_at: when that may be tried again; @stale: @min_rtt is of a path with a queue, perhaps
  * @loss_at: when the oldest packet counts as lost, 0: it may be reordered no longer; @last_at: when the last packet left
  * @limited: the window, and not the application, held something back since the last acknowledgement
  * @probes: packets that may be sent although the window is full (RFC 9002, 6.2.4)
@@ -68,6 +76,10 @@ struct kecho_recovery {
 	u64 recovery_until;
 	u64 delivered, delivered_at;
 	u64 path[2], round;
+	u64 round_rtt;
+	bool round_full, stale;
+	u64 yield_until, yield_at;
+	u32 yields;
 	u64 loss_at, last_at;
 	u32 ptos;
 	u32 probes;

@@ -795,7 +795,7 @@ static void data_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct ke
 		return;
 	beat_put(r, out);
 	lost_put(r, out, s, now);
-	if (s->nspans < KECHO_SENT_SPANS && span_put(r, out, NULL, &s->span[s->nspans], now))
+	while (s->nspans < KECHO_SENT_SPANS && span_put(r, out, NULL, &s->span[s->nspans], now))
 		s->nspans++;
 	if (s->nspans == 1 && r->v.lossy_until > r->v.last_at)
 		repeat_put(r, out, now);
@@ -876,7 +876,7 @@ EXPORT_SYMBOL_GPL(kecho_rudp_build);
 void kecho_rudp_begin(struct kecho_rudp *r)
 {
 	r->out_bytes = 0;
-	kecho_cm_tx_begin(&r->conn);
+	r->v.yield_until = kecho_cm_tx_begin(&r->conn);
 }
 EXPORT_SYMBOL_GPL(kecho_rudp_begin);
 

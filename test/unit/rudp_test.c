@@ -334,6 +334,44 @@ static void fair(void **state)
 	check(sim.net.lost * 20 < sim.net.sent);
 }
 
+static u64 spoken_at[4096];
+
+/* A line of 10 Mbit/s, with room for 0.8 s in its queue: of urgent events 99 of 100 are not late, though others always wait. */
+static void urgent_beside_bulk(void **state)
+{
+	static const u32 lens[] = { 1400, 1000000 };
+	struct peer *p = &peers[1][0];
+	u32 i, v, t, had, late;
+
+	for (i = 0; i < ARRAY_SIZE(lens); i++) {
+		if (i) {
+			sim_exit();
+			sim_init(sim_seed(1));
+		}
+		sim.lat_min = sim.lat_max = 10 * SIM_MS;
+		sim.net.rate = 1250000;
+		sim.net.queue = 1000000;
+		pair();
+		v = had = late = 0;
+		for (t = 0; t < 10000; t++) {
+			while (peers[0][1].flow[0].bytes < 400000)
+				push(0, 1, 0, v++, lens[i]);
+			if (!(t % 5)) {
+				spoken_at[t / 5] = sim.now;
+				push(0, 1, 2, t / 5, 64);
+			}
+			sim_run(SIM_MS);
+			/* On a line with nothing else it is 10 ms. In the first second the window is still to be found. */
+			for (; had < p->events[2]; had++)
+				late += t > 1000 && sim.now - spoken_at[had] > 20 * SIM_MS;
+		}
+		print_message("beside events of %u bytes: %u of %u late; %llu bytes a second of %llu, %llu lost\n", lens[i], late, had,
+			      (unsigned long long)p->bytes / 10, (unsigned long long)sim.net.rate, (unsigned long long)sim.net.lost);
+		check(had > 1990 && late * 100 < had);
+		check(p->bytes > 8 * sim.net.rate);
+	}
+}
+
 /* What Reno would have at this loss and round trip: Mathis et al., "The Macroscopic Behavior of the TCP Congestion Avoidance
  * Algorithm", 1997: 1.22 segments / (RTT * sqrt(p)); here 12.2 packets a round trip. */
 static void random_loss(void **state)
@@ -373,8 +411,6 @@ static void no_storm(void **state)
 	sim_run(20 * SIM_S);
 	check(peers[1][0].events[0] == v && peers[0][1].ups == 1);
 }
-
-static u64 spoken_at[4096];
 
 /* A stream of small events: where packets get lost, the next one brings what was in them. */
 static void small_events_twice(void **state)
@@ -738,6 +774,7 @@ static const struct CMUnitTest tests[] = {
 	T(one_large_record),
 	T(fair),
 	T(random_loss),
+	T(urgent_beside_bulk),
 	T(no_storm),
 	T(small_events_twice),
 	T(past_deadlines),

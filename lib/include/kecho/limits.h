@@ -56,6 +56,8 @@
 #define KECHO_ACK_BYTES		(256u << 10)
 /* An event may overtake so many records, where the transport keeps no order. */
 #define KECHO_OVERTAKE_MAX	4096
+/* So long after events of different priorities those that are less urgent are to leave no queue in the path. */
+#define KECHO_MIXED_MS		10000
 /* Records of a link that have come in parts, or before what they come after: all that the peer may have unacknowledged. */
 #define KECHO_PARTS_MAX		(4 * KECHO_HISTORY_RECORDS)
 #define KECHO_PARTS_BYTES	(4 * KECHO_HISTORY_BYTES + KECHO_RECORD_MAX + 64)
