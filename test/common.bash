@@ -16,6 +16,17 @@ KECHO_BUILD=${BUILD:-build}
 : "${KECHOFSD:=$KECHO_BUILD/bin/kechofsd}"
 export KECHO_TOP KECHO_BUILD KECHO_BACKEND KECHO_SLOW KECHO_WAIT KECHOFSD
 
+# bats has bash call this before every command, to know where a test fails, and there does so much that helpers that look and wait
+# take thirty times as long. The line of the test itself is enough.
+bats_debug_trap()
+{
+	[[ ${FUNCNAME[1]} == @("${BATS_TEST_NAME-}"|teardown) && ${BATS_INTERRUPTED-no}${BATS_TIMED_OUT-no} == nono ]] || return 0
+	BATS_DEBUG_LASTLAST_STACK_TRACE=("${BATS_DEBUG_LAST_STACK_TRACE[@]}")
+	BATS_DEBUG_LAST_LINENO=("${BASH_LINENO[@]}")
+	BATS_DEBUG_LAST_SOURCE=("${BASH_SOURCE[@]}")
+	bats_capture_stack_trace
+}
+
 declare -gA KECHO_PIDS=()	# children that reap ends
 
 fail() { printf '%s\n' "$*" >&2; return 1; }
