@@ -40,7 +40,7 @@ static void tcp_on(struct watch *w, uint32_t events);
 static struct tcp *tcp_new(struct home *h, int fd, uint32_t events)
 {
 	struct tcp *t = calloc(1, sizeof(*t));
-	int one = 1;
+	int one = 1, unsent = KECHO_TCP_UNSENT;
 
 	if (!h->rxbuf)
 		h->rxbuf = malloc(RXBUF);
@@ -50,6 +50,7 @@ static struct tcp *tcp_new(struct home *h, int fd, uint32_t events)
 		return NULL;
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	t->home = h;
 	t->w = (struct watch){ .fd = fd, .fn = tcp_on };
 	INIT_LIST_HEAD(&t->kick);

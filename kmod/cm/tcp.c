@@ -250,6 +250,7 @@ static int conn_setup(struct tcp_conn *c, struct socket *sock)
 	if (!c->rxbuf)
 		return -ENOMEM;
 	tcp_sock_set_nodelay(sock->sk);
+	WRITE_ONCE(tcp_sk(sock->sk)->notsent_lowat, KECHO_TCP_UNSENT);
 	sock->sk->sk_allocation = GFP_NOIO;
 	return 0;
 }

@@ -1123,9 +1123,6 @@ static void tx_unpin(struct kecho_link *link, struct kecho_conn *conn)
 	}
 }
 
-/* No more in one go than this, so that an urgent record that comes meanwhile does not wait for all of it. */
-#define FILL_BYTES (256u << 10)
-
 int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t *bytes, u64 now)
 {
 	struct kecho_link *link = conn->link;
@@ -1151,7 +1148,7 @@ int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t 
 	if (conn->beat_off == conn->beat_len)
 		beat_build(link, conn);
 	n = vec_put(vec, n, conn->beat + conn->beat_off, conn->beat_len - conn->beat_off, bytes);
-	while (n + 2 <= max && *bytes < FILL_BYTES) {
+	while (n + 2 <= max && *bytes < KECHO_TCP_FILL) {
 		if (p == &link->out) {
 			o = link_pull(link, now);
 			if (!o)

@@ -51,6 +51,9 @@
 #define KECHO_CONTROL_QUEUE	(16u << 20)	/* a JOIN for each of KECHO_CHANNELS_MAX */
 /* So many links a publisher serves itself; the others have workers. */
 #define KECHO_BATCH_LINKS	8
+/* Bytes that a TCP socket takes before it has sent the others: behind those, and what goes to it at once, an urgent event waits. */
+#define KECHO_TCP_UNSENT	(32u << 10)
+#define KECHO_TCP_FILL		(64u << 10)
 /* How much may arrive before it is acknowledged. */
 #define KECHO_ACK_RECORDS	64
 #define KECHO_ACK_BYTES		(256u << 10)
