@@ -34,3 +34,10 @@ for result in part['results']:
 END
 	[[ $(ls "$KECHO_DIR") == "$before" ]]
 }
+
+@test "measures a link between two hosts, by both transports" {
+	((EUID == 0)) || skip "not root"
+	TMPDIR=$T "$bench" -n 1 --ms 50 links/stream links/latency >"$T/report"
+	[[ $(grep -cE '^\| (kecho, rudp|kecho, tcp|TCP) \| [0-9]' "$T/report") == 6 ]]
+	not compgen -G "$T/kecho-bench.*"
+}

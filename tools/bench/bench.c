@@ -12,7 +12,7 @@
 
 #define ALTERNATIONS	5
 
-static const struct part *const parts[] = { &ring_part };
+static const struct part *const parts[] = { &ring_part, &links_part };
 
 struct options {
 	const char *out, *mount, **names;
@@ -177,8 +177,12 @@ static void run_table(const struct table *table, const struct options *o)
 	report_table(&t);
 	for (w = 0; w < WHERES; w++) {
 		place = cpu_place(w);
-		if (t.places[w] && place)
+		if (!t.places[w] || !place)
+			continue;
+		if (!place->line || line_up(place->line))
 			measure(&t, place, o->alternations);
+		if (place->line)
+			line_down();
 	}
 }
 

@@ -29,7 +29,7 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 /**
- * struct payload - what each event carries
+ * struct payload - what each event begins with
  * @seq: counts from 1; the first one is not measured
  * @due: when it is to be sent, by now()
  * @last: of this trial
@@ -41,7 +41,8 @@ struct payload {
 	uint8_t rest[40];
 };
 
-_Static_assert(sizeof(struct payload) == 64, "the events have 64 bytes");
+_Static_assert(sizeof(struct payload) == 64, "events have 64 bytes if their entry says nothing else");
+#define BYTES_MAX	65536
 
 struct entry;
 
@@ -55,6 +56,7 @@ enum end { SENDS, SLEEPS, SPINS };
  * @send: @more: more follow at once
  * @receive: what it returns is valid until the next call
  * @finish: at the sending end: all has been handed over. May be NULL
+ * @bulk: in two more processes: what goes the same way besides, without end. NULL: there is no such thing
  *
  * It keeps its state in variables of its file: a process is one end of one trial.
  */
@@ -65,12 +67,18 @@ struct subject {
 	const struct payload *(*receive)(void);
 	void (*finish)(void);
 	void (*tidy)(void);
+	void (*bulk)(enum end end);
 };
 
-extern const struct subject kecho_subject, zmq_subject, pipe_subject, eventfd_subject;
+extern const struct subject kecho_subject, zmq_subject, pipe_subject, eventfd_subject, tcp_subject;
 
-/* A variant of kecho_subject; 0 everywhere: rings, as a program gets them that asks for nothing. */
+/*
+ * A variant of kecho_subject; 0 everywhere: rings, as a program gets them that asks for nothing, at one node. @transport: two nodes,
+ * at the two ends of the place's line.
+ */
 struct kecho_variant {
+	const char *transport;
+	uint8_t prio;
 	const char *via;
 	unsigned int idle_us;
 	unsigned int boost, max_us;	/* KECHO_BOOST_* */
@@ -85,19 +93,27 @@ extern const char only_memory[];
  * @variant: what the subject takes
  * @settings: for the report
  * @batch: so many events are handed over at once, a power of two; 0 is 1
+ * @bytes: of an event, up to BYTES_MAX; 0: a payload's
  * @base: the others are compared with it
+ * @bulk: with the subject's bulk()
  */
 struct entry {
 	const char *name;
 	const struct subject *subject;
 	const void *variant;
 	const char *settings;
-	unsigned int batch;
-	bool base;
+	unsigned int batch, bytes;
+	bool base, bulk;
 };
+
+static inline size_t entry_bytes(const struct entry *e)
+{
+	return e->bytes ? e->bytes : sizeof(struct payload);
+}
 
 #define ENTRY(its_name, its_subject, its_variant, its_settings, ...) \
 	{ .name = its_name, .subject = its_subject, .variant = its_variant, .settings = its_settings, __VA_ARGS__ }
+#define ENTRIES(e) .entries = e, .nentries = ARRAY_SIZE(e)
 
 /* @scale: from the unit in which it is measured and stored to the one that the report shows. */
 struct figure {
@@ -107,12 +123,13 @@ struct figure {
 };
 
 /* Where the processes of a trial run. */
-enum where { ONE_CPU, TWO_CPUS, HOGGED, WHERES };
+enum where { ONE_CPU, TWO_CPUS, HOGGED, CABLE, LOSSY, SLOW, WHERES };
 
 /**
  * struct place
  * @sender, @receiver: CPUs of the two ends
  * @helpers: of the node and of threads that the ends' libraries start
+ * @line: the ends are at different hosts, with such a line between them, see line_up(); NULL: at one
  * @hog: on the receiver's CPU another process, of the same priority, does nothing but use it
  */
 struct place {
@@ -120,6 +137,7 @@ struct place {
 	char title[200];
 	int sender, receiver;
 	cpu_set_t helpers;
+	const char *line;
 	bool hog;
 };
 
@@ -157,6 +175,9 @@ struct kind {
 
 extern const struct kind throughput, latency;
 
+/* trial.c: with as many bytes as the entry says */
+void send_event(struct trial *t, const struct payload *p, bool more);
+
 /**
  * struct table
  * @ms: of one trial
@@ -182,7 +203,7 @@ struct part {
 	unsigned int ntables;
 };
 
-extern const struct part ring_part;
+extern const struct part ring_part, links_part;
 
 /* What was measured of a table at one place: of each entry each figure in each alternation. */
 struct result {
@@ -232,9 +253,28 @@ uint64_t cpu_used(pid_t pid);
 /* node.c */
 /** node_start() - the node at @mount, or one of our own */
 void node_start(const char *mount);
-const char *node_dir(void);
-/** node_daemon() - 0: the node is the kernel's */
-pid_t node_daemon(void);
+/** node_pair() - two nodes of our own instead, at the ends of the line, until node_unpair() */
+void node_pair(const char *transport);
+void node_unpair(void);
+/** node_dir() - of the node at an end */
+const char *node_dir(enum end end);
+/** node_is_kernel() - it has no process */
+bool node_is_kernel(void);
+/** node_allow() - where the processes of the nodes may run */
+void node_allow(const cpu_set_t *cpus);
+/** node_used() - nanoseconds of CPU time by all nodes */
+uint64_t node_used(void);
+
+/* line.c */
+/** line_up() - @netem: what tc-netem(8) is told for both directions, "" for nothing. False, and a message: it cannot be had here */
+bool line_up(const char *netem);
+void line_down(void);
+/** line_enter() - from now on this process is at that host: 0 or 1 */
+void line_enter(int host);
+static inline const char *line_address(int host)
+{
+	return host ? "10.79.0.2" : "10.79.0.1";
+}
 
 /* stats.c */
 double stats_percentile(uint64_t *samples, unsigned int n, double percent);

@@ -10,6 +10,9 @@ static struct place places[WHERES] = {
 	[ONE_CPU] = { .name = "one CPU" },
 	[TWO_CPUS] = { .name = "two CPUs" },
 	[HOGGED] = { .name = "two CPUs, hog", .hog = true },
+	[CABLE] = { .name = "cable", .line = "" },
+	[LOSSY] = { .name = "lossy line", .line = "delay 10ms loss 1%" },
+	[SLOW] = { .name = "slow line", .line = "delay 10ms rate 10mbit" },
 };
 static bool two;
 
@@ -34,18 +37,25 @@ static bool choose(const char *list, const cpu_set_t *allowed, int *a, int *b)
 bool cpu_init(const char *list)
 {
 	cpu_set_t allowed;
-	int a, b;
+	int a, b, i;
 
 	if (sched_getaffinity(0, sizeof(allowed), &allowed))
 		die("sched_getaffinity: %m");
 	if (!choose(list, &allowed, &a, &b))
 		return false;
 	two = a != b;
-	places[ONE_CPU].sender = places[ONE_CPU].receiver = places[TWO_CPUS].sender = places[HOGGED].sender = a;
-	places[TWO_CPUS].receiver = places[HOGGED].receiver = b;
+	for (i = 0; i < WHERES; i++) {
+		places[i].sender = a;
+		places[i].receiver = b;
+		places[i].helpers = allowed;
+		if (places[i].line)
+			snprintf(places[i].title, sizeof(places[i].title), "Two network namespaces with a virtual cable%s%s. Publisher on "
+				 "CPU %d, subscriber on CPU %d, the nodes on any.", *places[i].line ? ", both ways by netem " : "",
+				 places[i].line, a, b);
+	}
+	places[ONE_CPU].receiver = a;
 	CPU_ZERO(&places[ONE_CPU].helpers);
 	CPU_SET(a, &places[ONE_CPU].helpers);
-	places[TWO_CPUS].helpers = places[HOGGED].helpers = allowed;
 	CPU_CLR(b, &places[HOGGED].helpers);
 	snprintf(places[ONE_CPU].title, sizeof(places[0].title), "All on CPU %d: both ends, the node, and threads of libraries.", a);
 	snprintf(places[TWO_CPUS].title, sizeof(places[0].title), "Publisher on CPU %d, subscriber on CPU %d; the node, and threads of "
@@ -57,7 +67,7 @@ bool cpu_init(const char *list)
 
 const struct place *cpu_place(enum where w)
 {
-	return w == ONE_CPU || two ? &places[w] : NULL;
+	return w == ONE_CPU || two || places[w].line ? &places[w] : NULL;
 }
 
 void cpu_pin(int cpu)

@@ -17,7 +17,7 @@ void json_start(const struct part *p, unsigned int alternations)
 	results = json_array();
 	part = json_pack("{ss ss ss ss s{ss si ss} ss si so}", "part", p->name, "version", KECHO_VERSION, "commit", machine_commit(),
 			 "date", machine_date(), "machine", "cpu", machine_cpu(), "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN),
-			 "kernel", machine_kernel(), "node", node_daemon() ? "fuse" : "kernel", "alternations", (int)alternations,
+			 "kernel", machine_kernel(), "node", node_is_kernel() ? "kernel" : "fuse", "alternations", (int)alternations,
 			 "results", results);
 	if (!part)
 		die("no memory");
@@ -65,11 +65,12 @@ void json_result(const struct result *r)
 	unsigned int i;
 
 	for (i = 0; i < t->nentries; i++)
-		json_array_append_new(rows, json_pack("{ss ss so so}", "name", t->entries[i].name, "settings", t->entries[i].settings,
+		json_array_append_new(rows, json_pack("{ss ss si so so}", "name", t->entries[i].name, "settings", t->entries[i].settings,
+						      "event_bytes", (int)entry_bytes(&t->entries[i]),
 						      "figures", figures(r, i), "ratios", ratios(r, i)));
-	json_array_append_new(results, json_pack("{ss ss ss ss si si si ss so}", "table", t->name, "title", t->title,
+	json_array_append_new(results, json_pack("{ss ss ss ss si si ss so}", "table", t->name, "title", t->title,
 						 "place", r->place->name, "where", r->place->title, "trial_ms", (int)t->ms,
-						 "rate", (int)t->rate, "event_bytes", (int)sizeof(struct payload),
+						 "rate", (int)t->rate,
 						 "ratio_of", t->kind->figures[t->ratio].name, "entries", rows));
 }
 

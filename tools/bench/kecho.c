@@ -10,11 +10,15 @@
 #include <kecho/kecho.h>
 
 #define FLUSH_MS	10000
+/* Events of what else goes by the link. */
+#define BULK_BYTES	16384
 /* Files that were closed are let go of a little later. */
 #define LEAVE_TRIES	200
 #define LEAVE_US	5000
+#define THERE_TRIES	2000
 
-static char channel[64];
+static char channel[64], bulk_channel[64];
+static size_t bytes;
 static const struct kecho_variant *variant;
 static struct kecho *kecho;
 static struct kecho_sub *sub;
@@ -27,44 +31,102 @@ static void check(int err)
 		die("kecho: %s", strerror(-err));
 }
 
-static void open_channel(unsigned int flags)
+static void open_channel(const char *name, enum end end, unsigned int flags)
 {
-	struct kecho_options options = { .dir = node_dir(), .via = variant->via, .idle_us = variant->idle_us };
+	struct kecho_options options = { .dir = node_dir(end), .via = variant->via, .idle_us = variant->idle_us };
 
-	kecho = kecho_open_with(channel, flags, &options);
+	kecho = kecho_open_with(name, flags, &options);
 	check(kecho_error(kecho));
 }
 
-/* A new channel for each trial, on which nothing is lost. */
-static void prepare(const struct entry *e)
+/* On which nothing is lost. */
+static void create(const char *name, enum end end)
 {
-	static unsigned int n;
-
-	snprintf(channel, sizeof(channel), "bench-%d-%u", getpid(), n++);
-	variant = e->variant;
-	open_channel(KECHO_CREATE);
+	open_channel(name, end, KECHO_CREATE);
 	check(kecho_attr_set(kecho, "kecho.overflow=block"));
 	kecho_close(kecho);
 }
 
+static void create_all(const struct entry *e, enum end end)
+{
+	create(channel, end);
+	if (e->bulk)
+		create(bulk_channel, end);
+}
+
+/* New channels for each trial. */
+static void prepare(const struct entry *e)
+{
+	static unsigned int n;
+
+	snprintf(channel, sizeof(channel), "bench-%d-%u", getpid(), n);
+	snprintf(bulk_channel, sizeof(bulk_channel), "bulk-%d-%u", getpid(), n++);
+	variant = e->variant;
+	bytes = entry_bytes(e);
+	if (variant->transport)
+		node_pair(variant->transport);
+	create_all(e, SENDS);
+	if (variant->transport)
+		create_all(e, SLEEPS);
+}
+
 /* So that what is measured is what the entry says. */
-static void check_way(const char *via)
+static void check_way(const char *via, enum end end)
 {
 	if (!variant->via && !strcmp(via, "file"))
-		die("the node at %s offers no rings", node_dir());
+		die("the node at %s offers no rings", node_dir(end));
+}
+
+/* The other node's line in members, once it has a subscriber and the link is what the entry says. */
+static bool there(const char *name)
+{
+	char path[PATH_MAX], line[1024], via[32];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s/members", node_dir(SENDS), name);
+	snprintf(via, sizeof(via), "\tvia=%s", variant->transport);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		found |= strstr(line, "\tsinks=1") && strstr(line, via);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static void wait_there(const char *name)
+{
+	int i;
+
+	for (i = 0; !there(name); i++) {
+		if (i == THERE_TRIES)
+			die("kecho: no subscriber behind a link by %s", variant->transport);
+		usleep(LEAVE_US);
+	}
+}
+
+/* At the end's host. */
+static void enter(const char *name, enum end end)
+{
+	if (variant->transport)
+		line_enter(end == SENDS ? 0 : 1);
+	open_channel(name, end, 0);
 }
 
 static void open_end(const struct entry *e, enum end end)
 {
 	(void)e;
-	open_channel(0);
-	if (end == SENDS)
+	enter(channel, end);
+	if (end == SENDS) {
+		if (variant->transport)
+			wait_there(channel);
 		return;
+	}
 	sub = kecho_subscribe(kecho, NULL, NULL, NULL);
 	check(kecho_error(sub));
 	/* The first call attaches the rings. */
 	check(kecho_poll(sub, &event, 0));
-	check_way(kecho_sub_via(sub));
+	check_way(kecho_sub_via(sub), end);
 	if (variant->boost)
 		check(kecho_sub_boost(sub, variant->boost, variant->nice, variant->max_us));
 	timeout = end == SPINS ? 0 : -1;
@@ -72,7 +134,7 @@ static void open_end(const struct entry *e, enum end end)
 
 static void send(const struct payload *p, bool more)
 {
-	struct kecho_event ev = { .data = p, .len = sizeof(*p) };
+	struct kecho_event ev = { .data = p, .len = bytes, .prio = variant->prio };
 
 	check(kecho_publish(kecho, &ev, more ? KECHO_MORE : 0));
 }
@@ -91,8 +153,25 @@ static const struct payload *receive(void)
 static void finish(void)
 {
 	check(kecho_flush(kecho, FLUSH_MS));
-	check_way(kecho_via(kecho));
+	check_way(kecho_via(kecho), SENDS);
 	kecho_close(kecho);
+}
+
+static _Noreturn void bulk(enum end end)
+{
+	static const char filler[BULK_BYTES];
+	struct kecho_event ev = { .data = filler, .len = sizeof(filler) };
+
+	enter(bulk_channel, end);
+	if (end == SENDS) {
+		wait_there(bulk_channel);
+		for (;;)
+			check(kecho_publish(kecho, &ev, 0));
+	}
+	sub = kecho_subscribe(kecho, NULL, NULL, NULL);
+	check(kecho_error(sub));
+	for (timeout = -1; ; )
+		receive();
 }
 
 static void tidy(void)
@@ -100,7 +179,11 @@ static void tidy(void)
 	char path[PATH_MAX];
 	int i;
 
-	snprintf(path, sizeof(path), "%s/%s", node_dir(), channel);
+	if (variant->transport) {
+		node_unpair();
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/%s", node_dir(SENDS), channel);
 	for (i = 0; rmdir(path) && errno == EBUSY && i < LEAVE_TRIES; i++)
 		usleep(LEAVE_US);
 }
@@ -112,4 +195,5 @@ const struct subject kecho_subject = {
 	.receive = receive,
 	.finish = finish,
 	.tidy = tidy,
+	.bulk = bulk,
 };

@@ -38,7 +38,7 @@ static void send(struct trial *t)
 		while ((at = now()) < p.due)
 			;
 		t->late[i] = at - p.due;
-		t->entry->subject->send(&p, false);
+		send_event(t, &p, false);
 	}
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The node: one that runs, or a kechofsd of our own. */
+/* The node: one that runs, or a kechofsd of our own; and pairs of nodes, at the two ends of a line. */
 #include "bench.h"
 
 #include <errno.h>
@@ -13,32 +13,59 @@
 
 #define START_MS	10000
 
-static char dir[PATH_MAX - 64];
-static pid_t daemon_pid, owner;
+/**
+ * struct node
+ * @pid: 0: it is the kernel's
+ * @ours: we have started it
+ */
+struct node {
+	char dir[PATH_MAX - 64];
+	pid_t pid;
+	bool ours;
+};
+
+static struct node node, pair[2];
+static pid_t owner;
 static cpu_set_t daemon_cpus;	/* where another's ran before we came */
 
-const char *node_dir(void)
+const char *node_dir(enum end end)
 {
-	return dir;
+	return !pair[0].ours ? node.dir : pair[end == SENDS ? 0 : 1].dir;
 }
 
-pid_t node_daemon(void)
+bool node_is_kernel(void)
 {
-	return daemon_pid;
+	return !node.pid;
 }
 
-static FILE *open_config(void)
+void node_allow(const cpu_set_t *cpus)
+{
+	int i;
+
+	if (node.pid)
+		cpu_allow(node.pid, cpus);
+	for (i = 0; i < 2; i++)
+		if (pair[i].pid)
+			cpu_allow(pair[i].pid, cpus);
+}
+
+uint64_t node_used(void)
+{
+	return cpu_used(node.pid) + cpu_used(pair[0].pid) + cpu_used(pair[1].pid);
+}
+
+static FILE *open_config(const struct node *n)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/.node/config", dir);
+	snprintf(path, sizeof(path), "%s/.node/config", n->dir);
 	return fopen(path, "re");
 }
 
 static void restore(void)
 {
 	if (getpid() == owner)
-		cpu_allow(daemon_pid, &daemon_cpus);
+		cpu_allow(node.pid, &daemon_cpus);
 }
 
 static void use(const char *mount)
@@ -46,78 +73,142 @@ static void use(const char *mount)
 	FILE *config;
 	char line[256];
 
-	if (strlen(mount) >= sizeof(dir))
+	if (strlen(mount) >= sizeof(node.dir))
 		die("%s: too long", mount);
-	strcpy(dir, mount);
-	config = open_config();
+	strcpy(node.dir, mount);
+	config = open_config(&node);
 	if (!config)
-		die("no node is mounted at %s: start one with `kecho up %s`, or do without --mount", dir, dir);
+		die("no node is mounted at %s: start one with `kecho up %s`, or do without --mount", mount, mount);
 	while (fgets(line, sizeof(line), config))
-		sscanf(line, "pid=%d", &daemon_pid);
+		sscanf(line, "pid=%d", &node.pid);
 	fclose(config);
-	if (!daemon_pid)
+	if (!node.pid)
 		return;
-	if (sched_getaffinity(daemon_pid, sizeof(daemon_cpus), &daemon_cpus))
-		die("the node at %s: %m", dir);
+	if (sched_getaffinity(node.pid, sizeof(daemon_cpus), &daemon_cpus))
+		die("the node at %s: %m", mount);
 	atexit(restore);
 }
 
-static void stop(void)
+static void stop(struct node *n)
 {
-	if (getpid() != owner)
+	if (getpid() != owner || !n->ours)
 		return;
-	kill(daemon_pid, SIGTERM);
-	while (waitpid(daemon_pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	/* What it leaves if it did not end well. */
-	umount2(dir, MNT_DETACH);
-	rmdir(dir);
+	if (n->pid) {
+		kill(n->pid, SIGTERM);
+		while (waitpid(n->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	/* The kernel's, or what a process leaves that did not end well. */
+	umount2(n->dir, MNT_DETACH);
+	rmdir(n->dir);
+	memset(n, 0, sizeof(*n));
+}
+
+static void stop_all(void)
+{
+	node_unpair();
+	stop(&node);
 }
 
 /* Beside this program. */
-static _Noreturn void be_daemon(void)
+static _Noreturn void be_daemon(const struct node *n, const char *options)
 {
 	char path[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("kechofsd"));
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - sizeof("kechofsd"));
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (n > 0 && getppid() == owner) {
-		path[n] = '\0';
+	if (len > 0 && getppid() == owner) {
+		path[len] = '\0';
 		strcpy(strrchr(path, '/') + 1, "kechofsd");
-		execl(path, path, "-f", dir, NULL);
+		execl(path, path, "-f", n->dir, options ? "-o" : NULL, options, NULL);
 		warning("cannot start %s: %m", path);
 	}
 	_exit(EXIT_FAILURE);
 }
 
-static void start(void)
+static void make_dir(struct node *n)
 {
 	const char *tmp = getenv("TMPDIR");
+
+	snprintf(n->dir, sizeof(n->dir), "%s/kecho-bench.XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	if (!mkdtemp(n->dir))
+		die("%s: %m", n->dir);
+}
+
+/* @host: of the line, -1: ours */
+static void start(struct node *n, int host, const char *options)
+{
 	uint64_t end = now() + START_MS * 1000000ull;
 	FILE *config = NULL;
 
-	snprintf(dir, sizeof(dir), "%s/kecho-bench.XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (!mkdtemp(dir))
-		die("%s: %m", dir);
-	daemon_pid = fork();
-	if (daemon_pid < 0)
+	make_dir(n);
+	n->pid = fork();
+	if (n->pid < 0)
 		die("fork: %m");
-	if (!daemon_pid)
-		be_daemon();
-	atexit(stop);
-	while (!(config = open_config())) {
-		if (waitpid(daemon_pid, NULL, WNOHANG) || now() > end)
+	if (!n->pid) {
+		if (host >= 0)
+			line_enter(host);
+		be_daemon(n, options);
+	}
+	n->ours = true;
+	while (!(config = open_config(n))) {
+		if (waitpid(n->pid, NULL, WNOHANG) || now() > end)
 			die("the node did not start");
 		usleep(5000);
 	}
 	fclose(config);
 }
 
+/* The kernel's, as its own at @host. */
+static void start_mount(struct node *n, int host, const char *options)
+{
+	int status;
+	pid_t pid;
+
+	make_dir(n);
+	n->ours = true;
+	pid = fork();
+	if (pid < 0)
+		die("fork: %m");
+	if (!pid) {
+		line_enter(host);
+		if (mount("kecho", n->dir, "kechofs", 0, options))
+			die("%s: %m", n->dir);
+		_exit(EXIT_SUCCESS);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status)
+		die("the node did not start");
+}
+
+void node_pair(const char *transport)
+{
+	char options[256];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(options, sizeof(options), "name=bench%d,listen=%s,insecure,transport=%s%s%s", i, line_address(i), transport,
+			 i ? ",peer=" : "", i ? line_address(0) : "");
+		if (node_is_kernel())
+			start_mount(&pair[i], i, options);
+		else
+			start(&pair[i], i, options);
+	}
+}
+
+void node_unpair(void)
+{
+	stop(&pair[1]);
+	stop(&pair[0]);
+}
+
 void node_start(const char *mount)
 {
 	owner = getpid();
+	atexit(stop_all);
 	if (mount)
 		use(mount);
 	else
-		start();
+		start(&node, -1, NULL);
 }

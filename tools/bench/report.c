@@ -10,7 +10,7 @@ void report_start(const struct part *part, unsigned int alternations)
 {
 	printf("# kecho-bench %s\n\n%s.\n\n", part->name, part->help);
 	printf("KECho " KECHO_VERSION " (%s), %s; %s, %ld CPUs, Linux %s; the node is %s.\n", machine_commit(), machine_date(),
-	       machine_cpu(), sysconf(_SC_NPROCESSORS_ONLN), machine_kernel(), node_daemon() ? "kechofsd's" : "the kernel's");
+	       machine_cpu(), sysconf(_SC_NPROCESSORS_ONLN), machine_kernel(), node_is_kernel() ? "the kernel's" : "kechofsd's");
 	printf("Medians of %u alternations, with the least and the greatest.\n", alternations);
 }
 

@@ -45,8 +45,6 @@ static const struct entry boost_entries[] = {
 	ENTRY("fifo", &kecho_subject, &boost_fifo, "the same, KECHO_BOOST_FIFO for 1 ms"),
 };
 
-#define ENTRIES(e) .entries = e, .nentries = ARRAY_SIZE(e)
-
 static const struct table tables[] = {
 	{
 		.name = "throughput", .title = "Throughput: one publisher, one subscriber, 64-byte events, no losses",

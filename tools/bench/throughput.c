@@ -7,7 +7,6 @@
 
 static void send(struct trial *t)
 {
-	void (*send)(const struct payload *, bool) = t->entry->subject->send;
 	unsigned int mask = t->entry->batch ? t->entry->batch - 1 : 0;
 	uint64_t end = now() + t->table->ms * 1000000ull;
 	struct payload p = { .seq = 1 };
@@ -15,7 +14,7 @@ static void send(struct trial *t)
 	do {
 		p.seq++;
 		p.last = !(p.seq % LOOK) && now() >= end;
-		send(&p, p.seq & mask && !p.last);
+		send_event(t, &p, p.seq & mask && !p.last);
 	} while (!p.last);
 }
 

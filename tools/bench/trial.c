@@ -14,7 +14,7 @@
 /* Besides what it is to take. */
 #define SLACK_S	30
 
-enum { SENDER, RECEIVER, HOG, PROCESSES };
+enum { SENDER, RECEIVER, HOG, BULK_SENDER, BULK_RECEIVER, PROCESSES };
 
 static struct trial *trial;
 static pid_t owner, running[PROCESSES];
@@ -60,6 +60,17 @@ static void open_end(enum end end, int cpu)
 	meet();
 }
 
+void send_event(struct trial *t, const struct payload *p, bool more)
+{
+	static union {
+		struct payload p;
+		char bytes[BYTES_MAX];
+	} event;
+
+	event.p = *p;
+	t->entry->subject->send(&event.p, more);
+}
+
 static void sender(void)
 {
 	const struct subject *s = trial->entry->subject;
@@ -67,7 +78,7 @@ static void sender(void)
 
 	prctl(PR_SET_TIMERSLACK, 1);
 	open_end(SENDS, trial->place->sender);
-	s->send(&(struct payload){ .seq = 1 }, false);
+	send_event(trial, &(struct payload){ .seq = 1 }, false);
 	meet();
 	used = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	trial->table->kind->send(trial);
@@ -87,6 +98,18 @@ static void receiver(void)
 	used = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	trial->table->kind->receive(trial);
 	trial->cpu_ns += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used;
+}
+
+static void bulk_sender(void)
+{
+	cpu_pin(trial->place->sender);
+	trial->entry->subject->bulk(SENDS);
+}
+
+static void bulk_receiver(void)
+{
+	cpu_pin(trial->place->receiver);
+	trial->entry->subject->bulk(SLEEPS);
 }
 
 static void hog(void)
@@ -146,18 +169,21 @@ void trial_run(const struct table *t, const struct entry *e, const struct place 
 	pthread_barrierattr_init(&shared);
 	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
 	pthread_barrier_init(&trial->barrier, &shared, 2);
-	if (node_daemon())
-		cpu_allow(node_daemon(), &p->helpers);
 	if (e->subject->prepare)
 		e->subject->prepare(e);
+	node_allow(&p->helpers);
 	fflush(stdout);
-	used = cpu_used(node_daemon());
+	used = node_used();
 	start(SENDER, sender);
 	start(RECEIVER, receiver);
 	if (p->hog)
 		start(HOG, hog);
+	if (e->bulk) {
+		start(BULK_SENDER, bulk_sender);
+		start(BULK_RECEIVER, bulk_receiver);
+	}
 	wait_ends();
-	trial->cpu_ns += cpu_used(node_daemon()) - used;
+	trial->cpu_ns += node_used() - used;
 	t->kind->result(trial, figures);
 	stop();
 }
