@@ -34,6 +34,13 @@ static void show_expired(struct kecho_text *t, u64 expired)
 		kecho_text_printf(t, "\texpired=%llu", expired);
 }
 
+/* Where the transport knows. Context: cm.lock held */
+static void show_loss(struct kecho_text *t, struct kecho_link *link)
+{
+	if (link->conn && link->conn->overtakes)
+		kecho_text_printf(t, "\tloss_ppm=%u", READ_ONCE(link->loss_ppm));
+}
+
 static void show_sink(struct kecho_text *t, struct kecho_sink *sink)
 {
 	u32 queued;
@@ -44,8 +51,9 @@ static void show_sink(struct kecho_text *t, struct kecho_sink *sink)
 	lost = sink->lost;
 	expired = sink->expired;
 	spin_unlock_bh(&sink->lock);
-	kecho_text_printf(t, "  pid=%d\tcomm=%s\tqueued=%u\tlost=%llu", sink->pid, sink->comm, queued, lost);
+	kecho_text_printf(t, "  pid=%d\tcomm=%s\tqueued=%u", sink->pid, sink->comm, queued);
 	show_expired(t, expired);
+	kecho_text_printf(t, "\tlost=%llu", lost);
 	if (sink->type[0])
 		kecho_text_printf(t, "\ttype=%s", sink->type);
 	if (sink->boost[0])
@@ -85,13 +93,14 @@ void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
 		expired = m->expired;
 		spin_unlock_bh(&ch->lock);
 		kecho_flow_given(&m->flow, &events, &bytes);
-		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=%s\tstate=%s\trole=%s\tsinks=%u\tcontact=%d\trtt_us=%u\t"
-				  "sent=%llu\treceived=%llu\tlost=%llu",
+		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=%s\tstate=%s\trole=%s\tsinks=%u\tcontact=%d\trtt_us=%u",
 				  m->id, m->link->name, kecho_addr_str(&m->link->addr, addr), kecho_link_via(m->link),
 				  m->link->state == KECHO_LINK_UP ? "alive" : "suspect", role_name(m->role),
-				  m->plain + m->ndescribed, ch->lease.contact == m->id, m->link->rtt_us, events,
-				  received, lost);
+				  m->plain + m->ndescribed, ch->lease.contact == m->id, m->link->rtt_us);
+		show_loss(t, m->link);
+		kecho_text_printf(t, "\tsent=%llu\treceived=%llu", events, received);
 		show_expired(t, expired + READ_ONCE(m->flow.expired));
+		kecho_text_printf(t, "\tlost=%llu", lost);
 		show_attrs_after(t, m->attrs);
 	}
 	mutex_unlock(&node->cm.lock);
@@ -108,12 +117,13 @@ void kecho_show_peers(struct kecho_text *t, struct kecho_node *node)
 	list_for_each_entry(link, &node->cm.links, node) {
 		if (link->self)
 			continue;
-		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=%s\tstate=%s\trtt_us=%u\tsent=%llu\treceived=%llu\t"
-				  "bytes_sent=%llu\tbytes_received=%llu\tunacked=%u\tresumes=%u\n",
+		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=%s\tstate=%s\trtt_us=%u",
 				  link->peer_id, link->name[0] ? link->name : "-",
 				  link->addr.port || !link->host ? kecho_addr_str(&link->addr, addr) : link->host, kecho_link_via(link),
-				  states[link->state], link->rtt_us, link->sent, link->received, link->bytes_sent,
-				  link->bytes_received, link->out_records, link->resumes);
+				  states[link->state], link->rtt_us);
+		show_loss(t, link);
+		kecho_text_printf(t, "\tsent=%llu\treceived=%llu\tbytes_sent=%llu\tbytes_received=%llu\tunacked=%u\tresumes=%u\n",
+				  link->sent, link->received, link->bytes_sent, link->bytes_received, link->out_records, link->resumes);
 	}
 	mutex_unlock(&node->cm.lock);
 }

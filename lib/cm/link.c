@@ -1432,7 +1432,7 @@ u64 kecho_cm_rx_done(struct kecho_conn *conn)
 }
 EXPORT_SYMBOL_GPL(kecho_cm_rx_done);
 
-int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u32 rtt_us, u64 now)
+int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u32 rtt_us, u32 loss_ppm, u64 now)
 {
 	struct kecho_link *link = conn->link;
 	int err;
@@ -1441,6 +1441,7 @@ int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u32 rtt_us, u64 now)
 	if (link->conn == conn) {
 		link->last_rx = now;
 		link->rtt_us = max_t(u32, rtt_us, 1);
+		link->loss_ppm = loss_ppm;
 		err = link_acked(link, done);
 	} else {
 		err = -ESTALE;

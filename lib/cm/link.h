@@ -155,6 +155,7 @@ enum kecho_link_state {
  * @prio: of the event that was given out last; @mixed_until: KECHO_MIXED_MS after it last changed
  * @gen: counts sessions: a record that was taken in one may be looked at in the next, where it means nothing
  * @fills: kecho_cm_tx_fill() calls not yet done: what they point to is not freed but put into @trash
+ * @loss_ppm: of a million packets so many get lost, by those sent last; unknown with TCP
  * @roles: the peer's, KECHO_ROLE_*
  */
 struct kecho_link {
@@ -201,7 +202,7 @@ struct kecho_link {
 	u64 ack_due, last_rx, last_ping;
 	bool want_ack, want_ping, want_pong;
 	u64 pong_stamp;
-	u32 rtt_us;
+	u32 rtt_us, loss_ppm;
 	u64 sent, received, bytes_sent, bytes_received;
 	u32 resumes;
 };
@@ -352,8 +353,8 @@ int kecho_cm_rx_seen(struct kecho_conn *conn, u64 seq);
 bool kecho_cm_rx_ready(struct kecho_conn *conn, const struct kecho_rec *rec);
 /** kecho_cm_rx_done() - the last record such that it and all before have been taken: this need not be said to the peer otherwise */
 u64 kecho_cm_rx_done(struct kecho_conn *conn);
-/** kecho_cm_rx_acked() - what the peer says of that; @rtt_us: how long the way to it and back is. 0, -EPROTO */
-int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u32 rtt_us, u64 now);
+/** kecho_cm_rx_acked() - what the peer says of that; @rtt_us: how long the way to it and back is; @loss_ppm: as &struct kecho_link has it. 0, -EPROTO */
+int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u32 rtt_us, u32 loss_ppm, u64 now);
 
 /**
  * kecho_link_send() - queue a record other than an event; takes over the reference to @msg

@@ -173,6 +173,12 @@ static void window_reduce(struct kecho_recovery *v)
 	v->ssthresh = v->cwnd = max_t(u64, cwnd, WINDOW_MIN * v->mtu);
 }
 
+/* A moving average. */
+static void loss_sample(struct kecho_recovery *v, bool lost)
+{
+	v->loss = v->loss - v->loss / 256 + (lost ? 1000000 : 0);
+}
+
 static void lost(struct kecho_recovery *v, struct kecho_sent *s, u64 now)
 {
 	flight_out(v, s);
@@ -180,6 +186,7 @@ static void lost(struct kecho_recovery *v, struct kecho_sent *s, u64 now)
 	if (s->flags & KECHO_SENT_PROBE)
 		return;
 	v->losses++;
+	loss_sample(v, true);
 	v->long_lost += s->size > KECHO_RUDP_MTU_MIN;
 	v->lossy_until = now + LOSSY;
 }
@@ -281,6 +288,7 @@ int kecho_recovery_acked(struct kecho_recovery *v, const struct kecho_acked *ack
 			continue;
 		flight_out(v, s);
 		v->delivered += s->size;
+		loss_sample(v, false);
 		if (s->size > KECHO_RUDP_MTU_MIN)
 			v->long_lost = 0;
 		window_grow(v, s, full, now);

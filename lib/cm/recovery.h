@@ -66,7 +66,7 @@ struct kecho_acked {
  * @tokens, @tokens_at: bytes that may be sent at once, paced (7.7)
  * @lossy_until: there was a loss not long ago
  * @long_lost: packets longer than KECHO_RUDP_MTU_MIN lost since one arrived
- * @packets, @losses: counters
+ * @packets, @losses: counters; @loss: of 256 million packets so many get lost, by the last few hundred
  */
 struct kecho_recovery {
 	struct list_head sent, lost;
@@ -89,6 +89,7 @@ struct kecho_recovery {
 	u64 tokens_at;
 	u64 lossy_until;
 	u64 packets, losses;
+	u32 loss;
 };
 
 void kecho_recovery_init(struct kecho_recovery *v, u32 mtu, u64 now);

@@ -354,7 +354,8 @@ static int ack_take(struct kecho_rudp *r, struct reader *rd, u64 now)
 	sent_settle(r, &gone, now);
 	if (err || !r->conn.up)
 		return err;
-	return kecho_cm_rx_acked(&r->conn, le64_to_cpu(f.done), min_t(u64, div_u64(r->v.srtt, NSEC_PER_USEC), U32_MAX), now);
+	return kecho_cm_rx_acked(&r->conn, le64_to_cpu(f.done), min_t(u64, div_u64(r->v.srtt, NSEC_PER_USEC), U32_MAX),
+				 r->v.loss >> 8, now);
 }
 
 /* Records that are not numbered, whole. */

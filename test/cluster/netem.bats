@@ -89,8 +89,9 @@ say() { note "$BATS_TEST_DESCRIPTION: $*"; }
 		background seq $((n + 1)) $((n += 1000)) >"$K/h1/web/events"
 		heard 2 "$n" 60
 		wait_exit "$LAST_PID"
-		say "$loss %: 1000 events in $((${EPOCHREALTIME/./} / 1000 - ${start/./} / 1000)) ms"
+		say "$loss %: 1000 events in $((${EPOCHREALTIME/./} / 1000 - ${start/./} / 1000)) ms, $(member "$K/h1/web" h2 loss_ppm) ppm lost"
 	done
 	cmp <(seq "$n") "$K/out.2"
 	[[ $(member "$K/h2/web" h1 lost) == 0 && $(member "$K/h2/web" h1 via) == rudp ]]
+	(($(member "$K/h1/web" h2 loss_ppm) > 50000))
 }

@@ -112,7 +112,7 @@ terminal() { script -qec "stty cols 200; $(printf '%q ' "$@")" /dev/null </dev/n
 	local line=$'^[0-9a-f]{16}\ttree\t.*\tload=0.25\track=r7$'
 	[[ $OUT =~ $line ]]
 	exits 0 kecho members -s "$CH"
-	[[ $OUT == "$READER_PID"$'\tcat\t0\t0\t-\t-\t-' ]]
+	[[ $OUT == "$READER_PID"$'\tcat\t0\t-\t0\t-\t-\t-' ]]
 	kecho members -j "$CH" | json "d[0]['node'] == 'tree' and d[0]['attributes'] == {'load': 0.25, 'rack': 'r7'} and
 		d[0]['sinks'] == 1 and d[0]['contact'] is True and d[0]['local_sinks'][0]['pid'] == $READER_PID"
 	kecho members --sinks --json "$CH" | json "d[0]['comm'] == 'cat' and d[0]['lost'] == 0 and len(d) == 1"

@@ -665,7 +665,7 @@ static void expires(void **state)
 	assert_int_equal(s->expired, 2);
 	assert_int_equal(s->lost, 0);
 	kecho_show_members(&t, ch);
-	assert_non_null(strstr(t.buf, "\tlost=0\texpired=2\n"));
+	assert_non_null(strstr(t.buf, "\texpired=2\tlost=0\n"));
 	kecho_text_free(&t);
 	kecho_show_stats(&t, &node);
 	assert_non_null(strstr(t.buf, "\nexpired=2\n"));

@@ -391,6 +391,7 @@ static void random_loss(void **state)
 		      (unsigned long long)sim.net.bytes, (unsigned long long)peers[1][0].bytes);
 	check(got * 2 > reno * 3);
 	check(sim.net.bytes * 100 < peers[1][0].bytes * 115);
+	check(sim_link(0, 1)->loss_ppm > 2000 && sim_link(0, 1)->loss_ppm < 50000);
 }
 
 /* A peer that vanishes, or a path that does, is not shouted at. */

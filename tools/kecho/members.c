@@ -17,8 +17,10 @@ static const struct column member_columns[] = {
 	{ "sinks", NUMBER },
 	{ "contact", FLAG },
 	{ "rtt_us", NUMBER },
+	{ "loss_ppm", NUMBER },
 	{ "sent", NUMBER },
 	{ "received", NUMBER },
+	{ "expired", NUMBER },
 	{ "lost", NUMBER },
 	{ "attributes", REST },
 	{ 0 }
@@ -28,6 +30,7 @@ static const struct column sink_columns[] = {
 	{ "pid", NUMBER },
 	{ "comm", TEXT },
 	{ "queued", NUMBER },
+	{ "expired", NUMBER },
 	{ "lost", NUMBER },
 	{ "type", TEXT },
 	{ "sink", NUMBER },

@@ -310,6 +310,7 @@ static const struct column peer_columns[] = {
 	{ "via", TEXT },
 	{ "state", TEXT },
 	{ "rtt_us", NUMBER },
+	{ "loss_ppm", NUMBER },
 	{ "sent", NUMBER },
 	{ "received", NUMBER },
 	{ "bytes_sent", NUMBER },
