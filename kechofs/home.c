@@ -116,6 +116,7 @@ int home_init(struct home *h, const char *name, u64 registry_lease, const struct
 	int err;
 
 	memset(h, 0, sizeof(*h));
+	kecho_one_thread = true;
 	raise_limits();
 	INIT_LIST_HEAD(&h->conns);
 	INIT_LIST_HEAD(&h->kicked);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 #include <linux/kernel.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <errno.h>
 #include <stdlib.h>
 
 long kecho_fail_alloc = -1;
+bool kecho_one_thread;
 void (*kecho_log)(int level, const char *fmt, va_list ap);
 
 void *kmalloc(size_t size, gfp_t gfp)

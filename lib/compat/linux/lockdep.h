@@ -4,5 +4,5 @@
 #include <assert.h>
 struct lock_class_key { char unused; };
 #define lockdep_set_class(l, key) ((void)(key))
-#define lockdep_assert_held(l) assert((l)->held && pthread_equal((l)->owner, pthread_self()))
+#define lockdep_assert_held(l) assert((l)->held && (kecho_one_thread || pthread_equal((l)->owner, pthread_self())))
 #endif

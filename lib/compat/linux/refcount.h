@@ -2,6 +2,7 @@
 #ifndef COMPAT_LINUX_REFCOUNT_H
 #define COMPAT_LINUX_REFCOUNT_H
 #include <linux/kernel.h>
+#include <linux/mutex.h>
 
 typedef struct {
 	int refs;
@@ -19,11 +20,14 @@ static inline int refcount_read(const refcount_t *r)
 
 static inline void refcount_inc(refcount_t *r)
 {
-	__atomic_add_fetch(&r->refs, 1, __ATOMIC_RELAXED);
+	if (likely(kecho_one_thread))
+		r->refs++;
+	else
+		__atomic_add_fetch(&r->refs, 1, __ATOMIC_RELAXED);
 }
 
 static inline bool refcount_dec_and_test(refcount_t *r)
 {
-	return __atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) == 0;
+	return likely(kecho_one_thread) ? --r->refs == 0 : __atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) == 0;
 }
 #endif
