@@ -192,11 +192,14 @@ static void rings_work(struct work_struct *work)
 
 static int kick(struct rings *d)
 {
-	int n;
+	int n, futile = 0;
 
 	if (mutex_lock_interruptible(&d->lock))
 		return -EINTR;
-	n = serve(d);
+	/* Who kicks has taken back that we sleep. With idle_us it is the work that says so anew. */
+	do {
+		n = serve(d);
+	} while (n >= 0 && !d->idle_ns && !kecho_port_idle(&d->port) && ++futile < FUTILE && !fatal_signal_pending(current));
 	mutex_unlock(&d->lock);
 	if (n == -ENOMEM || (d->idle_ns && n >= 0))
 		queue_work(rings_wq, &d->work);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 #include <asm/barrier.h>
+#include <linux/atomic.h>
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -20,6 +21,12 @@ struct start {
 static bool sound(const struct kecho_end *e, u32 head, u32 tail)
 {
 	return !((head | tail) & 7) && head - tail <= e->size;
+}
+
+/* The other one sleeps. It is woken once, though it may take a while until it has woken up. */
+static bool take_back(u32 *waits)
+{
+	return READ_ONCE(*waits) && xchg(waits, 0);
 }
 
 static int see_tail(struct kecho_end *e)
@@ -68,7 +75,7 @@ bool kecho_ring_submit(struct kecho_end *e)
 	WRITE_ONCE(e->told, e->pos);	/* poll looks at it meanwhile */
 	smp_store_release(&e->ring->head, e->pos);
 	smp_mb();	/* @head, then @consumer_waits: pairs with kecho_ring_wait_data() */
-	return READ_ONCE(e->ring->consumer_waits);
+	return take_back(&e->ring->consumer_waits);
 }
 
 bool kecho_ring_wait_room(struct kecho_end *e)
@@ -132,7 +139,7 @@ bool kecho_ring_release(struct kecho_end *e, u32 pos)
 	WRITE_ONCE(e->told, pos);
 	smp_store_release(&e->ring->tail, pos);
 	smp_mb();	/* @tail, then @producer_waits: pairs with kecho_ring_wait_room() */
-	return READ_ONCE(e->ring->producer_waits) && READ_ONCE(e->ring->head) - pos <= e->size / 2;
+	return READ_ONCE(e->ring->head) - pos <= e->size / 2 && take_back(&e->ring->producer_waits);
 }
 
 bool kecho_ring_wait_data(struct kecho_end *e)

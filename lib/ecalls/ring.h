@@ -48,7 +48,7 @@ static inline __u32 kecho_ring_limit(__u32 size)
 int kecho_ring_reserve(struct kecho_end *e, __u32 len, void **p);
 /** kecho_ring_commit() - the record that was reserved is written */
 void kecho_ring_commit(struct kecho_end *e, __u32 len);
-/** kecho_ring_submit() - tells the consumer of what has been committed. True: it sleeps, and is to be woken */
+/** kecho_ring_submit() - tells the consumer of what has been committed. True: it sleeps, and is to be woken, once */
 bool kecho_ring_submit(struct kecho_end *e);
 /** kecho_ring_wait_room() - about to sleep until half of the ring is free. False: it is */
 bool kecho_ring_wait_room(struct kecho_end *e);
@@ -65,7 +65,7 @@ int kecho_ring_peek(struct kecho_end *e, __u8 **p, __u32 *len);
 void kecho_ring_consume(struct kecho_end *e, __u32 len);
 /**
  * kecho_ring_release() - tells the producer that what is before @pos may be overwritten
- * Return: true: it sleeps, and is to be woken
+ * Return: true: it sleeps, and is to be woken, once
  */
 bool kecho_ring_release(struct kecho_end *e, __u32 pos);
 /** kecho_ring_wait_data() - about to sleep until there is a record. False: there is one */

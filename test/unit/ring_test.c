@@ -351,9 +351,12 @@ static void wakes_consumer(void **state)
 		assert_true(kecho_ring_wait_data(&cons));
 		assert_true(kecho_ring_submit(&prod));
 		assert_false(kecho_ring_submit(&prod));
-		/* As long as it has not woken up. */
+		/* Once, though it has not woken up yet. */
+		assert_int_equal(ring->consumer_waits, 0);
 		assert_int_equal(put(64, 2), 0);
-		assert_true(kecho_ring_submit(&prod));
+		assert_false(kecho_ring_submit(&prod));
+		/* It is woken no more once it is awake, by itself or not. */
+		WRITE_ONCE(ring->consumer_waits, 1);
 		kecho_ring_awake_consumer(&cons);
 		assert_int_equal(ring->consumer_waits, 0);
 		assert_int_equal(put(64, 3), 0);
@@ -407,7 +410,8 @@ static void wakes_producer(void **state)
 				/* Consumed is not enough. */
 				assert_false(kecho_ring_release(&cons, cons.told));
 				wakes = kecho_ring_release(&cons, cons.pos);
-				assert_int_equal(wakes, used > HALF && used - 64 * i <= HALF);
+				/* Once. */
+				assert_int_equal(wakes, used > HALF && used - 64 * i <= HALF && used - 64 * (i - 1) > HALF);
 			}
 			kecho_ring_awake_producer(&prod);
 			assert_int_equal(ring->producer_waits, 0);
@@ -443,7 +447,7 @@ static void wakes_producer(void **state)
 		WRITE_ONCE(ring->tail, cons.pos);
 		assert_false(kecho_ring_wait_room(&prod));
 		assert_false(kecho_ring_release(&cons, cons.pos));
-		/* It goes to sleep on what it has not told yet, and tells then: the consumer wakes it in the end. */
+		/* It goes to sleep on what it has not told yet, and tells then: woken too early, it sleeps again, and is woken in the end. */
 		begin(START64(s));
 		put_n(64, 1);
 		while (!put(64, 2))
@@ -454,6 +458,7 @@ static void wakes_producer(void **state)
 		assert_true(kecho_ring_wait_data(&cons));
 		assert_true(kecho_ring_submit(&prod));
 		kecho_ring_awake_consumer(&cons);
+		assert_true(kecho_ring_wait_room(&prod));
 		wakes = false;
 		for (i = 1; i < SIZE / 64; i++) {
 			assert_next(64, 2);

@@ -8,6 +8,8 @@ typedef struct {
 	s64 counter;
 } atomic64_t;
 
+#define xchg(p, v) __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
+
 #define ATOMIC64_INIT(i) { (i) }
 
 static inline s64 atomic64_read(const atomic64_t *v)

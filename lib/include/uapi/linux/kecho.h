@@ -122,18 +122,20 @@ __KECHO_ABI(struct kecho_frame, 48);
  * modulo 2^32.
  *
  * Waking. Who is about to sleep sets its @..._waits to 1, then (after a full barrier) looks at the
- * other's position once more. Who has moved its position looks (after a full barrier) at the other's
- * @..._waits, and wakes it if that is not 0; a consumer wakes a producer only once half of the ring
- * is free. Who has woken up sets its own to 0.
+ * other's position once more; if it does not sleep after all it sets it to 0. Who has moved its
+ * position looks (after a full barrier) at the other's @..._waits, and if that is not 0 sets it to 0,
+ * by an atomic exchange, and wakes the other if it was not 0 even then: once for each time that it
+ * was set. A consumer does so only once half of the ring is free. So before it sleeps again who was
+ * woken sets its own anew, and so does who shares it with others, each time that one of them sleeps.
  */
 #define KECHO_RING_VERSION	1
 
 /**
- * struct kecho_ring - where two are in a ring; each field is written by one side only
+ * struct kecho_ring - where two are in a ring; each field is written by one side only, but for the waking
  * @head: the producer's: the end of what has been published
- * @producer_waits: the producer's: it sleeps until there is room
+ * @producer_waits: the producer's: it sleeps until there is room; the consumer takes it back
  * @tail: the consumer's: the end of what has been consumed
- * @consumer_waits: the consumer's: it sleeps until there is something
+ * @consumer_waits: the consumer's: it sleeps until there is something; the producer takes it back
  * @lost: the node's: of the receiving ring events lost for this program, of the publishing one
  *	records that could not be published: larger than max_event, or with a type or attributes that
  *	cannot be
