@@ -33,14 +33,14 @@
  * struct rings_server - made when the first program asks for rings
  * @offered: files with a token
  * @pending, @all: &struct rings, without and with a file
- * @awake: those that are looked at without a kick; @wakes: whose programs are to be woken; @dead: to be freed
+ * @awake: those that are looked at without a kick; @noted: whose programs are to be told or woken; @dead: to be freed
  */
 struct rings_server {
 	struct fs *fs;
 	struct watch listener;
 	char name[40];
 	struct list_head offered;
-	struct list_head pending, all, awake, wakes, dead;
+	struct list_head pending, all, awake, noted, dead;
 	u32 npending;
 };
 
@@ -55,9 +55,10 @@ struct rings_server {
  * @type: of the file's directory
  * @until: when we stop to look for more
  * @left: after the file's end, how many records there may be
+ * @wakes: its program is to be woken
  */
 struct rings {
-	struct list_head node, awake, wakes;
+	struct list_head node, awake, noted;
 	struct rings_server *server;
 	struct watch conn;
 	struct file *file;
@@ -66,15 +67,22 @@ struct rings {
 	void *memory;
 	u64 bytes, idle_ns, until;
 	u32 left;
+	bool wakes;
 	uid_t uid;
 };
 
 /* --- serving --- */
 
+static void note(struct rings *r)
+{
+	if (list_empty(&r->noted))
+		list_add_tail(&r->noted, &r->server->noted);
+}
+
 static void note_wake(struct rings *r)
 {
-	if (list_empty(&r->wakes))
-		list_add_tail(&r->wakes, &r->server->wakes);
+	r->wakes = true;
+	note(r);
 }
 
 static void be_awake(struct rings *r)
@@ -84,6 +92,14 @@ static void be_awake(struct rings *r)
 	kecho_port_busy(&r->port);
 	list_add_tail(&r->awake, &r->server->awake);
 	r->until = home_now() + r->idle_ns;
+}
+
+bool rings_take(struct rings *r, struct kecho_msg *msg)
+{
+	if (!kecho_port_give(&r->port, msg))
+		return false;
+	note(r);
+	return true;
 }
 
 void rings_ready(struct rings *r)
@@ -146,7 +162,7 @@ static void rings_end(struct rings *r)
 
 	close(r->conn.fd);
 	r->conn.fd = -1;
-	list_del_init(&r->wakes);
+	list_del_init(&r->noted);
 	s->npending -= !r->file;
 	home_hear(&s->fs->home);
 	if (!r->file) {
@@ -225,12 +241,16 @@ bool rings_settle(struct fs *fs)
 	if (!s)
 		return false;
 	free_dead(s);
-	if (list_empty(&s->wakes))
+	if (list_empty(&s->noted))
 		return false;
-	list_for_each_entry_safe(r, next, &s->wakes, wakes) {
-		list_del_init(&r->wakes);
+	list_for_each_entry_safe(r, next, &s->noted, noted) {
+		list_del_init(&r->noted);
+		if (r->port.sink)
+			kecho_port_tell(&r->port, &r->wakes);
 		/* If there is no room for one more, it has enough of them to wake up. */
-		send(r->conn.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (r->wakes)
+			send(r->conn.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		r->wakes = false;
 	}
 	return true;
 }
@@ -384,7 +404,7 @@ static void on_listener(struct watch *w, uint32_t events)
 	r->uid = cred.uid;
 	r->conn = (struct watch){ .fd = fd, .fn = on_conn };
 	INIT_LIST_HEAD(&r->awake);
-	INIT_LIST_HEAD(&r->wakes);
+	INIT_LIST_HEAD(&r->noted);
 	list_add(&r->node, &s->pending);
 	s->npending++;
 	if (home_watch(&s->fs->home, &r->conn, EPOLLIN))
@@ -405,7 +425,7 @@ static int server_start(struct fs *fs)
 	INIT_LIST_HEAD(&s->pending);
 	INIT_LIST_HEAD(&s->all);
 	INIT_LIST_HEAD(&s->awake);
-	INIT_LIST_HEAD(&s->wakes);
+	INIT_LIST_HEAD(&s->noted);
 	INIT_LIST_HEAD(&s->dead);
 	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 		id = home_realtime();

@@ -249,6 +249,17 @@ const struct fuse_lowlevel_ops fs_ops = {
 
 /* --- what the core says: noted here, done by settle --- */
 
+static bool on_take(struct kecho_sink *sink, struct kecho_msg *msg)
+{
+	struct file *f = sink->home;
+
+	if (!f->rings || !rings_take(f->rings, msg))
+		return false;
+	if (f->boost)
+		boost_raise(node_fs(sink->channel->node), f->boost);
+	return true;
+}
+
 static void on_ready(struct kecho_sink *sink)
 {
 	struct file *f = sink->home;
@@ -319,6 +330,7 @@ static void on_listed(struct kecho_node *node, u32 request, const char *name, co
 
 const struct kecho_node_ops fs_node_ops = {
 	.cm = HOME_CM_OPS,
+	.take = on_take,
 	.ready = on_ready,
 	.room = on_room,
 	.changed = on_changed,
@@ -394,6 +406,9 @@ bool fs_settle(struct home *h)
 	struct file *f;
 	struct dir *d;
 
+	/* Those first who count microseconds. */
+	if (rings_settle(fs))
+		return true;
 	if (!list_empty(&fs->interrupted)) {
 		settle_interrupted(fs);
 	} else if (!list_empty(&fs->noted_dirs)) {
@@ -406,7 +421,7 @@ bool fs_settle(struct home *h)
 		f->is_noted = false;
 		settle_file(f);
 	} else {
-		return rings_settle(fs);
+		return false;
 	}
 	return true;
 }

@@ -189,6 +189,8 @@ void park(struct parked *p);
 /* ecalls.c */
 /** rings_offer() - where, and by which token, a program gets the rings of this file */
 int rings_offer(struct fs *fs, struct file *f, struct kecho_socket *s);
+/** rings_take() - gives the program an event that is not queued yet. False: it is to be */
+bool rings_take(struct rings *r, struct kecho_msg *msg);
 /** rings_ready() - gives the program what is queued at the file's sink */
 void rings_ready(struct rings *r);
 /** rings_room() - goes on with what the channel had no room for */
@@ -199,7 +201,7 @@ struct kecho_msg *rings_apart(struct rings *r);
 void rings_close(struct file *f);
 /** rings_busy() - serves those whose program need not wake us. True: there are such */
 bool rings_busy(struct home *h);
-/** rings_settle() - wakes programs. False: there is none to wake */
+/** rings_settle() - tells programs of their events, and wakes them. False: there is none to tell */
 bool rings_settle(struct fs *fs);
 void rings_exit(struct fs *fs);
 

@@ -81,6 +81,19 @@ static void fill(struct rings *d)
 		wake(d);
 }
 
+static bool on_take(struct kecho_rings_user *u, struct kecho_msg *msg)
+{
+	struct rings *d = user_rings(u);
+	bool asleep = false;
+
+	if (!d || READ_ONCE(d->ending) || kecho_event_size(msg) > DIRECT_BYTES || !kecho_port_give(&d->port, msg))
+		return false;
+	kecho_port_tell(&d->port, &asleep);
+	if (asleep)
+		wake(d);
+	return true;
+}
+
 static void on_ready(struct kecho_rings_user *u)
 {
 	struct rings *d = user_rings(u);
@@ -293,7 +306,7 @@ static int rings_open(struct inode *inode, struct file *file)
 	if (!d)
 		return -ENOMEM;
 	mutex_init(&d->lock);
-	d->user = (struct kecho_rings_user){ .ready = on_ready, .apart = on_apart, .read = on_ready };
+	d->user = (struct kecho_rings_user){ .take = on_take, .ready = on_ready, .apart = on_apart, .read = on_ready };
 	init_waitqueue_head(&d->wait);
 	init_waitqueue_func_entry(&d->room, on_room);
 	INIT_WORK(&d->work, rings_work);

@@ -44,6 +44,19 @@ struct tail {
 	struct kecho_writer writer;
 };
 
+static bool on_take(struct kecho_sink_user *u, struct kecho_msg *msg)
+{
+	struct events_file *f = container_of(u, struct events_file, user);
+	struct kecho_rings_user *rings = READ_ONCE(f->rings);
+	struct boost *boost = smp_load_acquire(&f->boost);
+
+	if (!rings || !rings->take(rings, msg))
+		return false;
+	if (boost)
+		boost_raise(boost);
+	return true;
+}
+
 static void on_ready(struct kecho_sink_user *u)
 {
 	struct events_file *f = container_of(u, struct events_file, user);
@@ -349,6 +362,7 @@ static int events_open(struct inode *inode, struct file *file)
 	mutex_init(&f->read_lock);
 	mutex_init(&f->write_lock);
 	init_waitqueue_head(&f->wait);
+	f->user.take = on_take;
 	f->user.ready = on_ready;
 	if (file->f_mode & FMODE_WRITE) {
 		f->writes = true;

@@ -19,6 +19,13 @@ struct home_net {
 
 static DEFINE_MUTEX(homes_lock);
 
+static bool on_take(struct kecho_sink *sink, struct kecho_msg *msg)
+{
+	struct kecho_sink_user *u = sink->home;
+
+	return u->take && u->take(u, msg);
+}
+
 static void on_ready(struct kecho_sink *sink)
 {
 	struct kecho_sink_user *u = sink->home;
@@ -74,6 +81,7 @@ static void on_listed(struct kecho_node *node, u32 request, const char *name, co
 
 static const struct kecho_node_ops home_ops = {
 	.cm = KECHO_NET_OPS,
+	.take = on_take,
 	.ready = on_ready,
 	.room = on_room,
 	.changed = on_changed,

@@ -30,17 +30,19 @@ struct kecho_channel_user_ops {
 	void (*joined)(struct kecho_channel_user *u);
 };
 
-/** struct kecho_sink_user - what sink->home points to */
+/** struct kecho_sink_user - what sink->home points to; @take may be NULL */
 struct kecho_sink_user {
+	bool (*take)(struct kecho_sink_user *u, struct kecho_msg *msg);
 	void (*ready)(struct kecho_sink_user *u);
 };
 
 /**
  * struct kecho_rings_user - who uses an events file by rings
- * @ready: its sink's; called with channel->lock held
+ * @take, @ready: its sink's; called with channel->lock held
  * @apart: an event that a read of the file is to return, or NULL; @read: it has been read
  */
 struct kecho_rings_user {
+	bool (*take)(struct kecho_rings_user *u, struct kecho_msg *msg);
 	void (*ready)(struct kecho_rings_user *u);
 	struct kecho_msg *(*apart)(struct kecho_rings_user *u);
 	void (*read)(struct kecho_rings_user *u);

@@ -37,6 +37,7 @@ enum kecho_file {
 
 /**
  * struct kecho_node_ops - what a home is told. Called with locks held: must not call back, may only note or wake.
+ * @take: an event for a sink at which none is queued; true: the home has given it to the reader. NULL: it never does
  * @ready: an event is queued at the sink, or its channel has gone
  * @room: a publisher that got -EAGAIN may try again
  * @changed: a file of the channel reads differently; of events: @event was published or has arrived
@@ -48,6 +49,7 @@ enum kecho_file {
  */
 struct kecho_node_ops {
 	struct kecho_cm_ops cm;
+	bool (*take)(struct kecho_sink *sink, struct kecho_msg *msg);
 	void (*ready)(struct kecho_sink *sink);
 	void (*room)(struct kecho_channel *ch);
 	void (*changed)(struct kecho_channel *ch, enum kecho_file file, const struct kecho_msg *event);

@@ -235,6 +235,14 @@ static struct kecho_msg *sink_victim(struct kecho_sink *sink, const struct kecho
 	return last;
 }
 
+/* Without the queue, if that is empty: nobody else puts anything there, for channel->lock is held. */
+static bool sink_give(struct kecho_sink *sink, struct kecho_msg *msg)
+{
+	const struct kecho_node_ops *ops = sink->channel->node->ops;
+
+	return ops->take && !READ_ONCE(sink->count) && !msg->expires && ops->take(sink, msg);
+}
+
 bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kecho_settings *s)
 {
 	u32 size = kecho_event_size(msg), i, mask;
@@ -244,6 +252,8 @@ bool sink_push(struct kecho_sink *sink, struct kecho_msg *msg, const struct kech
 		filter_heard(sink->watch, msg);
 		return true;
 	}
+	if (sink_give(sink, msg))
+		return true;
 	for (;;) {
 		spin_lock(&sink->lock);
 		if (s->overflow == KECHO_BLOCK ? !sink_overrun(sink, size) : !sink_full(sink, s->queue, size))

@@ -194,6 +194,30 @@ static int give(struct kecho_port *p, struct kecho_msg *msg, u32 body, u32 flags
 	return 0;
 }
 
+/* All of it. */
+static int give_whole(struct kecho_port *p, struct kecho_msg *msg)
+{
+	return give(p, msg, kecho_event_size(msg) - sizeof(struct kecho_event_wire), 0);
+}
+
+bool kecho_port_give(struct kecho_port *p, struct kecho_msg *msg)
+{
+	bool given;
+
+	spin_lock_bh(&p->lock);
+	given = !p->apart && !p->held && !give_whole(p, msg);
+	spin_unlock_bh(&p->lock);
+	return given;
+}
+
+void kecho_port_tell(struct kecho_port *p, bool *wake)
+{
+	spin_lock_bh(&p->lock);
+	if (kecho_ring_submit(&p->receive))
+		*wake = true;
+	spin_unlock_bh(&p->lock);
+}
+
 /* The next event to give; NULL: none, or one that is apart is to be read first. */
 static struct kecho_msg *next(struct kecho_port *p)
 {
@@ -213,7 +237,7 @@ int kecho_port_fill(struct kecho_port *p, bool *wake)
 		return 0;
 	spin_lock_bh(&p->lock);
 	while (n < KECHO_PORT_FILL && (msg = next(p))) {
-		err = give(p, msg, kecho_event_size(msg) - sizeof(struct kecho_event_wire), 0);
+		err = give_whole(p, msg);
 		if (err == -EMSGSIZE) {
 			err = give(p, msg, 0, KECHO_FRAME_APART);
 			p->apart = err ? NULL : msg;

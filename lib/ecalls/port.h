@@ -68,6 +68,14 @@ void kecho_port_busy(struct kecho_port *p);
  */
 bool kecho_port_idle(struct kecho_port *p);
 
+/**
+ * kecho_port_give() - give the program an event that its sink is about to queue, the first one there
+ * Nothing is told yet. Return: false: it is to be queued. Context: any, as of &struct kecho_node_ops.take
+ */
+bool kecho_port_give(struct kecho_port *p, struct kecho_msg *msg);
+/** kecho_port_tell() - tell the program of what it was given; @wake: set if it sleeps. Only of a port with a sink */
+void kecho_port_tell(struct kecho_port *p, bool *wake);
+
 /* Events that are given in one go, with the lock held. */
 #define KECHO_PORT_FILL 256
 

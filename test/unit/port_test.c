@@ -23,7 +23,7 @@ static struct kecho_port port;
 static struct kecho_rings *rings;
 static u8 *memory;
 static struct kecho_end tx, rx;		/* the program's */
-static bool ready_fills;		/* as a home does it */
+static bool ready_fills, takes;		/* as a home does it */
 static u64 told_room, told_wake;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
@@ -36,6 +36,19 @@ static void program_woken(void)
 	told_wake++;
 	pthread_cond_broadcast(&cond);
 	pthread_mutex_unlock(&lock);
+}
+
+static bool on_take(struct kecho_sink *sink, struct kecho_msg *msg)
+{
+	bool wake = false;
+
+	if (!takes || sink->home != &port || !kecho_port_give(&port, msg))
+		return false;
+	if (ready_fills)
+		kecho_port_tell(&port, &wake);
+	if (wake)
+		program_woken();
+	return true;
 }
 
 static void on_ready(struct kecho_sink *sink)
@@ -75,7 +88,7 @@ static const struct kecho_filter_ops *no_filter(struct kecho_node *n, const char
 
 static const struct kecho_node_ops ops = {
 	.cm = { .dial = on_dial, .kick = on_conn, .close = on_conn, .due = on_due },
-	.ready = on_ready, .room = on_room, .changed = on_changed, .joined = on_joined,
+	.take = on_take, .ready = on_ready, .room = on_room, .changed = on_changed, .joined = on_joined,
 	.clock = clock_stands, .filter_get = no_filter,
 };
 
@@ -85,7 +98,7 @@ static int setup(void **state)
 
 	kecho_node_init(&node, ID, "here", 0, &ops, 42);
 	ch = kecho_channel_join(&node, "c", NULL, 1, 0, &err);
-	ready_fills = false;
+	ready_fills = takes = false;
 	told_room = told_wake = 0;
 	return !ch;
 }
@@ -834,6 +847,71 @@ static void ring_full(void **state)
 	assert_int_equal(port.sink->lost, 0);
 }
 
+/* What is given before it is queued. */
+static void taken(void **state)
+{
+	struct kecho_msg *msg;
+	u32 n = SIZE / 56;
+
+	takes = true;
+	attach("", RECEIVES, SIZE);
+	assert_int_equal(set("kecho.queue=1\nkecho.overflow=drop-newest"), 0);
+	publish_n(1, 3);
+	assert_int_equal(port.sink->count, 0);
+	assert_null(receive());
+	assert_true(kecho_ring_wait_data(&rx));
+	wakes = false;
+	kecho_port_tell(&port, &wakes);
+	assert_true(wakes);
+	assert_receives_n(1, 3);
+	/* Nothing new, nobody to wake. */
+	assert_true(kecho_ring_wait_data(&rx));
+	wakes = false;
+	kecho_port_tell(&port, &wakes);
+	assert_false(wakes);
+	release();
+	/* What has a deadline may be late when there is room for it; what is behind it stays behind it. */
+	assert_int_equal(set("kecho.queue=100"), 0);
+	msg = event("", "4", 1);
+	kecho_event(msg)->deadline_us = cpu_to_le32(1);
+	assert_int_equal(kecho_channel_publish(ch, msg, TIME, NULL), 1);
+	publish_n(5, 5);
+	assert_int_equal(port.sink->count, 2);
+	assert_int_equal(fill(), 2);
+	assert_receives_n(4, 5);
+	release();
+	/* Nor is what the ring never takes. */
+	publish_large("large", MOST + 1);
+	publish_n(7, 7);
+	assert_int_equal(port.sink->count, 2);
+	assert_int_equal(fill(), 1);
+	assert_int_equal(receive()->flags, KECHO_FRAME_LOCAL | KECHO_FRAME_APART);
+	publish_n(8, 8);
+	assert_int_equal(port.sink->count, 2);
+	kecho_sink_consumed(port.sink, kecho_port_apart(&port));
+	assert_int_equal(fill(), 2);
+	assert_receives_n(7, 8);
+	release();
+	/* Without room it is queued, behind the one that waits for it. */
+	publish_n(1, n);
+	for (; port.sink->count < 3; n++)
+		publish_n(n + 1, n + 1);
+	assert_int_equal(fill(), 0);
+	assert_receives_n(1, n - 3);
+	assert_null(receive());
+	release();
+	publish_n(n + 1, n + 1);
+	assert_int_equal(port.sink->count, 3);
+	assert_int_equal(fill(), 4);
+	assert_receives_n(n - 2, n + 1);
+	/* Who lies gets nothing, and is found out when it is filled. */
+	rings->receive.tail = rings->receive.head + 4;
+	publish_n(1, n);
+	assert_true(port.sink->count > 0);
+	assert_int_equal(fill(), -EPROTO);
+	assert_int_equal(rings->broken, KECHO_RINGS_BROKEN);
+}
+
 static void apart(void **state)
 {
 	struct kecho_msg *msg;
@@ -1450,6 +1528,12 @@ static void threads(const char *settings)
 	assert_true(run.apart >= EACH / 701);
 }
 
+static void threads_take(void **state)
+{
+	takes = true;
+	threads("kecho.queue=8\nkecho.overflow=block");
+}
+
 static void threads_block(void **state) { threads("kecho.queue=8\nkecho.overflow=block"); }
 static void threads_block_one(void **state) { threads("kecho.queue=1\nkecho.overflow=block"); }
 
@@ -1544,8 +1628,8 @@ static void threads_scribble(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
-	T(attachments), T(round_trip), T(flags), T(types), T(refused), T(blocks), T(goes), T(without_memory), T(ring_full), T(apart),
-	T(lost), T(wake_program), T(wake_node), T(events), T(broken), T(exits), T(threads_block), T(threads_block_one),
+	T(attachments), T(round_trip), T(flags), T(types), T(refused), T(blocks), T(goes), T(without_memory), T(ring_full), T(apart), T(taken),
+	T(lost), T(wake_program), T(wake_node), T(events), T(broken), T(exits), T(threads_block), T(threads_block_one), T(threads_take),
 #ifndef __SANITIZE_THREAD__
 	T(threads_scribble),
 #endif
