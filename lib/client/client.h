@@ -33,6 +33,7 @@ enum way { WAY_NONE, WAY_DEVICE, WAY_SOCKET, WAY_FILE };
  * @waiters: threads in wait_for()
  * @watched: by kecho_fd() or kecho_signal(): the node is to wake us whenever nothing was found
  * @gone: the node has
+ * @put: of a subscription: all before have been put, and can be given back
  * @seen, @since: the other end's position, and since when it has not moved (milliseconds, 0: not looked yet)
  *
  * It lives in what owns it, from rings_attach() to rings_detach(), and is protected by its owner's lock.
@@ -46,7 +47,7 @@ struct rings {
 	u32 *waits;
 	unsigned int waiters;
 	bool publishes, connected, armed, nudged, watched, gone;
-	u32 seen;
+	u32 seen, put;
 	u64 since;
 };
 
@@ -144,6 +145,11 @@ int wait_for(struct rings *r, pthread_mutex_t *lock, int fd, int stop, s64 until
  * Return: as wait_for()
  */
 int rings_wait(struct rings *r, pthread_mutex_t *lock, int stop, s64 until, bool *settled);
+void rings_awake(struct rings *r, bool settled, bool found);
 /** rings_done() - after rings_wait(); @found: what was looked for is there, and others, whose waking we settled, may wait for more */
-void rings_done(struct rings *r, bool settled, bool found);
+static inline void rings_done(struct rings *r, bool settled, bool found)
+{
+	if (r->armed || r->watched)
+		rings_awake(r, settled, found);
+}
 #endif

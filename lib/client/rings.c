@@ -227,7 +227,7 @@ static void arm(struct rings *r)
 	smp_mb();	/* ours, then the other's position: pairs with kecho_ring_submit() and kecho_ring_release() */
 }
 
-void rings_done(struct rings *r, bool settled, bool found)
+void rings_awake(struct rings *r, bool settled, bool found)
 {
 	u64 one = 1;
 

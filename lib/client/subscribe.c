@@ -26,27 +26,27 @@ static int attach(struct kecho_sub *s)
 /* The producer is told how far all have been put. s->lock. True: it is to be kicked */
 static bool give_back(struct rings *r)
 {
+	return kecho_ring_release(&r->end, r->put);
+}
+
+/* A record that has been put looks as a pad does. It is ours until it is given back. s->lock. True: the producer is to be kicked */
+static bool put_record(struct rings *r, struct kecho_frame *f)
+{
 	struct kecho_end *e = &r->end;
-	u32 at = e->told, size;
+	u32 size;
 
-	while (at != e->pos) {
-		const struct kecho_frame *f = (const struct kecho_frame *)(e->data + (at & (e->size - 1)));
-
+	WRITE_ONCE(f->header, 0);
+	while (r->put != e->pos) {
+		f = (struct kecho_frame *)(e->data + (r->put & (e->size - 1)));
 		if (READ_ONCE(f->header))
 			break;
 		size = kecho_ring_round(READ_ONCE(f->size));
-		if (!size || size > e->pos - at)
+		if (!size || size > e->pos - r->put)
 			break;
-		at += size;
+		r->put += size;
 	}
-	return kecho_ring_release(e, at);
-}
-
-/* A record that has been put looks as a pad does. It is ours until it is given back. s->lock */
-static bool put_record(struct rings *r, struct kecho_frame *f)
-{
-	WRITE_ONCE(f->header, 0);
-	return give_back(r);
+	/* A quarter at a time: the producer writes there while we read on. What is less is given back when there is no more to read. */
+	return r->put - e->told >= e->size / 4 && give_back(r);
 }
 
 /* 1, 0: none, -errno. s->lock */
@@ -119,14 +119,15 @@ static int receive(struct kecho_sub *s, struct kecho_event *ev, int timeout_ms)
 		n = take(s, ev);
 		if (n)
 			break;
+		if (r->shared && give_back(r))
+			rings_kick(r);
 		if (!timeout_ms && r->shared && !r->watched)
 			rings_watch(r, r->end.pos);
 		if (!timeout_ms && (!r->watched || settled))
 			break;
 		n = wait(s, end, &settled);
 	}
-	if (r->shared)
-		rings_done(r, settled, n == 1);
+	rings_done(r, settled, n == 1);
 	pthread_mutex_unlock(&s->lock);
 	return n == -ETIMEDOUT ? 0 : n;
 }
