@@ -57,6 +57,7 @@ enum end { SENDS, SLEEPS, SPINS };
  * @receive: what it returns is valid until the next call
  * @finish: at the sending end: all has been handed over. May be NULL
  * @bulk: in two more processes: what goes the same way besides, without end. NULL: there is no such thing
+ * @stalls: now and then it does not come to an end, which is not ours to mend: such a trial is repeated, once
  *
  * It keeps its state in variables of its file: a process is one end of one trial.
  */
@@ -68,6 +69,7 @@ struct subject {
 	void (*finish)(void);
 	void (*tidy)(void);
 	void (*bulk)(enum end end);
+	bool stalls;
 };
 
 extern const struct subject kecho_subject, zmq_subject, pipe_subject, eventfd_subject, tcp_subject;

@@ -136,7 +136,8 @@ static void start(int which, void (*run)(void))
 	_exit(EXIT_SUCCESS);
 }
 
-static void wait_ends(void)
+/* False: it has taken too long, and is to be repeated. */
+static bool wait_ends(bool again)
 {
 	int status, which;
 	pid_t pid;
@@ -150,17 +151,22 @@ static void wait_ends(void)
 		if (which == PROCESSES)
 			die("the node has ended");
 		running[which] = 0;
-		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
 			warning("%s, %s: it takes too long", trial->entry->name, trial->place->name);
+			if (again)
+				return false;
+		}
 		if (status)
 			die("%s, %s: no result", trial->entry->name, trial->place->name);
 	}
+	return true;
 }
 
-void trial_run(const struct table *t, const struct entry *e, const struct place *p, double *figures)
+static bool attempt(const struct table *t, const struct entry *e, const struct place *p, double *figures, bool again)
 {
 	pthread_barrierattr_t shared;
 	uint64_t used;
+	bool ended;
 
 	memset(trial, 0, offsetof(struct trial, latency));
 	trial->table = t;
@@ -182,8 +188,17 @@ void trial_run(const struct table *t, const struct entry *e, const struct place 
 		start(BULK_SENDER, bulk_sender);
 		start(BULK_RECEIVER, bulk_receiver);
 	}
-	wait_ends();
-	trial->cpu_ns += node_used() - used;
-	t->kind->result(trial, figures);
+	ended = wait_ends(again);
+	if (ended) {
+		trial->cpu_ns += node_used() - used;
+		t->kind->result(trial, figures);
+	}
 	stop();
+	return ended;
+}
+
+void trial_run(const struct table *t, const struct entry *e, const struct place *p, double *figures)
+{
+	if (!attempt(t, e, p, figures, e->subject->stalls))
+		attempt(t, e, p, figures, false);
 }

@@ -97,4 +97,5 @@ const struct subject zmq_subject = {
 	.send = send,
 	.receive = receive,
 	.finish = finish,
+	.stalls = true,
 };
