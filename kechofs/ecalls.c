@@ -26,8 +26,6 @@
 #define PENDING_MAX 64
 /* What small rings cost besides their bytes. */
 #define LEAST_BYTES (64u << 10)
-/* Read at once from one connection. */
-#define KICKS 64
 
 /**
  * struct rings_server - made when the first program asks for rings
@@ -102,14 +100,22 @@ bool rings_take(struct rings *r, struct kecho_msg *msg)
 	return true;
 }
 
-void rings_ready(struct rings *r)
+/* Returns how many events there were, or -EPROTO. */
+static int fill(struct rings *r)
 {
 	bool asleep = false;
+	int n = kecho_port_fill(&r->port, &asleep);
 
-	if (kecho_port_fill(&r->port, &asleep) == KECHO_PORT_FILL)
+	if (n == KECHO_PORT_FILL)
 		be_awake(r);
 	if (asleep)
 		note_wake(r);
+	return n;
+}
+
+void rings_ready(struct rings *r)
+{
+	fill(r);
 }
 
 struct kecho_msg *rings_apart(struct rings *r)
@@ -177,15 +183,15 @@ static void rings_end(struct rings *r)
 	be_awake(r);
 }
 
-/* One look at an awake one. */
-static void look(struct rings *r)
+/* One look at an awake one. False: there was nothing. */
+static bool look(struct rings *r)
 {
 	u64 now;
 	int n;
 
 	if (!r->file) {
 		publish_rest(r);
-		return;
+		return true;
 	}
 	n = serve(r);
 	now = home_now();
@@ -196,8 +202,9 @@ static void look(struct rings *r)
 		r->until = now + r->idle_ns;
 	} else if (now >= r->until && kecho_port_idle(&r->port)) {
 		list_del_init(&r->awake);
-		rings_ready(r);
+		n = fill(r);
 	}
+	return n;
 }
 
 bool rings_busy(struct home *h)
@@ -205,17 +212,19 @@ bool rings_busy(struct home *h)
 	struct fs *fs = container_of(h, struct fs, home);
 	struct rings_server *s = fs->rings;
 	struct rings *r, *next;
+	bool found = false;
 	int i;
 
-	if (!s || list_empty(&s->awake))
+	if (!s)
 		return false;
 	for (i = 0; i < LOOKS && !list_empty(&s->awake); i++) {
 		list_for_each_entry_safe(r, next, &s->awake, awake)
-			look(r);
+			if (look(r))
+				found = true;
 		rings_settle(fs);
 	}
-	/* What that has caused is to be settled, even if none is awake any more. */
-	return true;
+	/* What was found is to be settled, even if none is awake any more. */
+	return found || !list_empty(&s->awake);
 }
 
 void rings_room(struct rings *r)
@@ -233,14 +242,10 @@ static void free_dead(struct rings_server *s)
 	INIT_LIST_HEAD(&s->dead);
 }
 
-bool rings_settle(struct fs *fs)
+static bool tell(struct rings_server *s)
 {
-	struct rings_server *s = fs->rings;
 	struct rings *r, *next;
 
-	if (!s)
-		return false;
-	free_dead(s);
 	if (list_empty(&s->noted))
 		return false;
 	list_for_each_entry_safe(r, next, &s->noted, noted) {
@@ -253,6 +258,14 @@ bool rings_settle(struct fs *fs)
 		r->wakes = false;
 	}
 	return true;
+}
+
+bool rings_settle(struct fs *fs)
+{
+	if (!fs->rings)
+		return false;
+	free_dead(fs->rings);
+	return tell(fs->rings);
 }
 
 /* --- attaching --- */
@@ -361,20 +374,23 @@ static void on_conn(struct watch *w, uint32_t events)
 {
 	struct rings *r = container_of(w, struct rings, conn);
 	struct kecho_attach a;
-	ssize_t n, kicks = 0;
+	ssize_t n;
 
 	(void)events;
-	while ((n = recv(w->fd, &a, sizeof(a), MSG_DONTWAIT)) > 0 && r->file && ++kicks < KICKS)
-		;
-	if (!r->file && n == sizeof(a)) {
-		on_question(r, &a);
-	} else if (n == 0 || (n > 0 && !r->file) || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-		/* It has closed it, or says what is no question. */
-		rings_end(r);
-	} else if (r->file) {
+	if (r->file) {
+		/* Before all else that need not be done at once, as to read the kick. */
 		be_awake(r);
 		look(r);
+		tell(r->server);
 	}
+	if (w->fd < 0)
+		return;
+	n = recv(w->fd, &a, sizeof(a), MSG_DONTWAIT);
+	if (!r->file && n == sizeof(a))
+		on_question(r, &a);
+	else if (n == 0 || (n > 0 && !r->file) || (n < 0 && errno != EAGAIN && errno != EINTR))
+		/* It has closed it, or says what is no question. */
+		rings_end(r);
 }
 
 static void on_listener(struct watch *w, uint32_t events)
