@@ -393,13 +393,14 @@ static void attachments(void **state)
 		{ (64 << 20) - 1, 64 << 20 }, { 64 << 20, 64 << 20 }, { (64 << 20) + 1, 64 << 20 }, { 1u << 31, 64 << 20 },
 		{ U32_MAX, 64 << 20 },
 	};
-	static const struct { u32 version, flags; } bad[] = { { 0, 0 }, { 2, 0 }, { U32_MAX, 0 }, { 1, 2 }, { 1, 3 }, { 1, 1u << 31 } };
+	static const struct { u32 version, flags; } bad[] = { { 0, 0 }, { 1, 0 }, { KECHO_RING_VERSION + 1, 0 }, { U32_MAX, 0 },
+		{ KECHO_RING_VERSION, 2 }, { KECHO_RING_VERSION, 3 }, { KECHO_RING_VERSION, 1u << 31 } };
 	struct kecho_attach a;
 	u32 i, what;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		for (what = 0; what < 4; what++) {
-			a = (struct kecho_attach){ .version = 1, .publish_size = sizes[i].asked, .receive_size = sizes[i].asked,
+			a = (struct kecho_attach){ .version = KECHO_RING_VERSION, .publish_size = sizes[i].asked, .receive_size = sizes[i].asked,
 						   .idle_us = 1000 * i, .events = 5, .token = 6 };
 			assert_int_equal(kecho_port_sizes(&a, what & PUBLISHES, what & RECEIVES), 0);
 			assert_int_equal(a.publish_size, what & PUBLISHES ? sizes[i].get : 0);
@@ -414,7 +415,7 @@ static void attachments(void **state)
 		a = (struct kecho_attach){ .version = bad[i].version, .flags = bad[i].flags };
 		assert_int_equal(kecho_port_sizes(&a, true, true), -EINVAL);
 	}
-	a = (struct kecho_attach){ .version = 1, .idle_us = U32_MAX };
+	a = (struct kecho_attach){ .version = KECHO_RING_VERSION, .idle_us = U32_MAX };
 	assert_int_equal(kecho_port_sizes(&a, true, true), 0);
 	assert_int_equal(a.idle_us, KECHO_RING_IDLE_MAX);
 

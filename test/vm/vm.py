@@ -74,6 +74,7 @@ def stays(name):
 
 KECHO_IOC_ATTACH = 3 << 30 | 40 << 16 | ord('k') << 8 | 3
 KECHO_IOC_KICK = ord('k') << 8 | 4
+KECHO_RING_VERSION = 2
 
 
 class Rings:
@@ -84,7 +85,7 @@ class Rings:
         self.dev = os.open('/dev/kecho', os.O_RDWR)
 
     def attach(self, events, size=65536):
-        a = bytearray(struct.pack('=IiQIIIIQ', 1, events, 0, size, size, 0, 0, 0))
+        a = bytearray(struct.pack('=IiQIIIIQ', KECHO_RING_VERSION, events, 0, size, size, 0, 0, 0))
         fcntl.ioctl(self.dev, KECHO_IOC_ATTACH, a)
         self.bytes = struct.unpack('=IiQIIIIQ', a)[7]
 

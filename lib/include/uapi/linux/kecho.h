@@ -128,7 +128,7 @@ __KECHO_ABI(struct kecho_frame, 48);
  * was set. A consumer does so only once half of the ring is free. So before it sleeps again who was
  * woken sets its own anew, and so does who shares it with others, each time that one of them sleeps.
  */
-#define KECHO_RING_VERSION	1
+#define KECHO_RING_VERSION	2
 
 /**
  * struct kecho_ring - where two are in a ring; each field is written by one side only, but for the waking
