@@ -666,7 +666,8 @@ int kecho_cm_rx_check(struct kecho_conn *conn, const struct kecho_rec *rec)
 {
 	u32 len = le32_to_cpu(rec->len);
 
-	if (rec->flags || (rec->after && rec->type != KECHO_EVENT && rec->type != KECHO_EXPIRED) || len > conn->cm->max_body || (rec->type != KECHO_EVENT && len > KECHO_CONTROL_MAX) ||
+	if (rec->flags || (rec->after && rec->type != KECHO_EVENT && rec->type != KECHO_EXPIRED) ||
+	    len > conn->cm->max_body || (rec->type != KECHO_EVENT && len > KECHO_CONTROL_MAX) ||
 	    (rec->type == KECHO_HELLO) == conn->up || (rec->type < KECHO_REGISTER) != !rec->seq)
 		return -EPROTO;
 	return len;

@@ -27,11 +27,12 @@
  * that both are on. A connection of the one replaces one of the other as any connection replaces another, and the session goes on. Who
  * wishes rudp calls so, every second time by TCP, and again while the link is up by TCP; such a connection stays whoever opened it.
  *
- * Deadlines. An event past its own is dropped where it waits. If it has a number already it is sent as EXPIRED instead, so that no number is
- * missing and the receiver counts it as what it is; what of it had arrived is thrown away.
+ * Deadlines. An event past its own is dropped where it waits. If it has a number already it is sent as EXPIRED instead, so that no
+ * number is missing and the receiver counts it as what it is; what of it had arrived is thrown away.
  *
- * Flow of records out: control queue and flows (one a channel; the most urgent events first) -> kecho_cm_tx_fill() numbers them -> sent list -> acknowledged,
- * freed. A flow is numbered only when it is sent, so that what waits in it can still be dropped by the channel's policy.
+ * Flow of records out: control queue and flows (one a channel; the most urgent events first) -> kecho_cm_tx_fill() numbers them ->
+ * sent list -> acknowledged, freed. A flow is numbered only when it is sent, so that what waits in it can still be dropped by the
+ * channel's policy.
  *
  * No I/O and no clock in here: a home passes in bytes and times, and is told by &struct kecho_cm_ops what to do.
  *
@@ -353,7 +354,11 @@ int kecho_cm_rx_seen(struct kecho_conn *conn, u64 seq);
 bool kecho_cm_rx_ready(struct kecho_conn *conn, const struct kecho_rec *rec);
 /** kecho_cm_rx_done() - the last record such that it and all before have been taken: this need not be said to the peer otherwise */
 u64 kecho_cm_rx_done(struct kecho_conn *conn);
-/** kecho_cm_rx_acked() - what the peer says of that; @rtt_us: how long the way to it and back is; @loss_ppm: as &struct kecho_link has it. 0, -EPROTO */
+/**
+ * kecho_cm_rx_acked() - what the peer says of that
+ * @rtt_us: how long the way to it and back is; @loss_ppm: as &struct kecho_link has it
+ * Return: 0, or -EPROTO
+ */
 int kecho_cm_rx_acked(struct kecho_conn *conn, u64 done, u32 rtt_us, u32 loss_ppm, u64 now);
 
 /**
