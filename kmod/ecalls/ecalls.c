@@ -25,6 +25,8 @@
 #define DIRECT_BYTES (64u << 10)
 /* A program that says so often that there is something where there is nothing has to kick again. */
 #define FUTILE 1000
+/* So often a program that kicks serves what it publishes meanwhile. */
+#define KICK_ROUNDS 64
 
 static struct workqueue_struct *rings_wq;
 /* Works that go on looking: of no more than half of the processors. The others sleep as if nobody had asked. */
@@ -205,16 +207,18 @@ static void rings_work(struct work_struct *work)
 
 static int kick(struct rings *d)
 {
-	int n, futile = 0;
+	int n, rounds = 0;
+	bool sleeps;
 
 	if (mutex_lock_interruptible(&d->lock))
 		return -EINTR;
-	/* Who kicks has taken back that we sleep. With idle_us it is the work that says so anew. */
+	/* Who kicks has taken back that we sleep. With idle_us, or if there is always more, it is the work that says so anew. */
 	do {
 		n = serve(d);
-	} while (n >= 0 && !d->idle_ns && !kecho_port_idle(&d->port) && ++futile < FUTILE && !fatal_signal_pending(current));
+		sleeps = n >= 0 && !d->idle_ns && kecho_port_idle(&d->port);
+	} while (n >= 0 && !d->idle_ns && !sleeps && ++rounds < KICK_ROUNDS && !fatal_signal_pending(current));
 	mutex_unlock(&d->lock);
-	if (n == -ENOMEM || (d->idle_ns && n >= 0))
+	if (n == -ENOMEM || (n >= 0 && !sleeps))
 		queue_work(rings_wq, &d->work);
 	return min(n, 0);
 }

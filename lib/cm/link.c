@@ -977,12 +977,12 @@ static struct kecho_flow *link_first(struct kecho_link *link)
 	return NULL;
 }
 
-/* The most urgent event of a flow that is not past its deadline; those that are go to @late. */
-static struct out *flow_next(struct kecho_flow *flow, struct list_head *late, u64 now)
+/* The most urgent event of a flow that is not past its deadline, of priority @least or more; those that are past go to @late. */
+static struct out *flow_next(struct kecho_flow *flow, int least, struct list_head *late, u64 now)
 {
 	struct out *o;
 
-	while (flow->prios) {
+	while (fls(flow->prios) > least) {
 		o = flow_take(flow, fls(flow->prios) - 1);
 		if (!out_is_late(o, now))
 			return o;
@@ -995,15 +995,15 @@ static struct out *flow_next(struct kecho_flow *flow, struct list_head *late, u6
 	return NULL;
 }
 
-static struct out *link_pull_event(struct kecho_link *link, u64 now)
+static struct out *link_pull_event(struct kecho_link *link, int least, u64 now)
 {
 	struct kecho_event_prefix *prefix;
 	struct kecho_flow *flow;
 	struct out *o = NULL;
 	LIST_HEAD(late);
 
-	while (!o && (flow = link_first(link))) {
-		o = flow_next(flow, &late, now);
+	while (!o && (flow = link_first(link)) && flow->top > least) {
+		o = flow_next(flow, least, &late, now);
 		/* Behind those of the same priority. */
 		flow->top = U8_MAX;
 		flow_ready(flow);
@@ -1025,8 +1025,8 @@ static struct out *link_pull_event(struct kecho_link *link, u64 now)
 	return o;
 }
 
-/* Takes the next record from the control queue or, the most urgent first, from a flow, and numbers it. */
-static struct out *link_pull(struct kecho_link *link, u64 now)
+/* Takes the next record from the control queue or, the most urgent first, from a flow, and numbers it. @least: of an event's priority */
+static struct out *link_pull(struct kecho_link *link, int least, u64 now)
 {
 	struct out *o;
 	u64 left;
@@ -1039,7 +1039,7 @@ static struct out *link_pull(struct kecho_link *link, u64 now)
 		if (o->control)
 			link->ctl_bytes -= o->len;
 	} else if (link->out_records < KECHO_HISTORY_RECORDS && link->out_bytes < KECHO_HISTORY_BYTES) {
-		o = link_pull_event(link, now);
+		o = link_pull_event(link, least, now);
 		if (!o)
 			return NULL;
 	} else {
@@ -1151,7 +1151,7 @@ int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t 
 	n = vec_put(vec, n, conn->beat + conn->beat_off, conn->beat_len - conn->beat_off, bytes);
 	while (n + 2 <= max && *bytes < KECHO_TCP_FILL) {
 		if (p == &link->out) {
-			o = link_pull(link, now);
+			o = link_pull(link, 0, now);
 			if (!o)
 				break;
 		} else {
@@ -1268,9 +1268,12 @@ static int out_urgency(struct out *o)
 
 static int link_urgency(struct kecho_link *link)
 {
-	struct kecho_flow *flow = list_empty(&link->ctl) ? link_first(link) : NULL;
+	struct kecho_flow *flow;
 
-	return flow ? flow->top - 1 : list_empty(&link->ctl) ? -1 : KECHO_PRIOS;
+	if (!list_empty(&link->ctl))
+		return out_urgency(list_first_entry(&link->ctl, struct out, node));
+	flow = link_first(link);
+	return flow ? flow->top - 1 : -1;
 }
 
 /*
@@ -1283,16 +1286,16 @@ static struct out *link_next(struct kecho_link *link, u32 **off, u64 now)
 
 	*off = &link->cur_off;
 	if (link->cur == &link->out)
-		return link_pull(link, now);
+		return link_pull(link, 0, now);
 	o = list_entry(link->cur, struct out, node);
 	if (link->nbegun) {
 		o = link->begun[link->nbegun - 1].o;
 		*off = &link->begun[link->nbegun - 1].off;
 	}
 	if (!**off || !(link->overtaken || link->cur->next == &link->out) || link_urgency(link) <= out_urgency(o) ||
-	    link->nbegun == ARRAY_SIZE(link->begun))
+	    WARN_ON_ONCE(link->nbegun == ARRAY_SIZE(link->begun)))
 		return o;
-	more = link_pull(link, now);
+	more = link_pull(link, out_urgency(o) + 1, now);
 	if (!more)
 		return o;
 	link->overtaken = true;

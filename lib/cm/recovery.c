@@ -224,7 +224,7 @@ static void window_yield(struct kecho_recovery *v, u64 now)
 	if (v->stale) {
 		/* For a moment none: what the path is like without is to be seen. */
 		v->stale = false;
-		queue += most;
+		queue = min_t(u64, queue + most, v->cwnd / 4);
 	} else if (queue <= most) {
 		v->yields = 0;
 		return;
@@ -232,8 +232,10 @@ static void window_yield(struct kecho_recovery *v, u64 now)
 		v->yields = 0;
 		v->yield_at = now + YIELD_PAUSE;
 		return;
+	} else {
+		queue -= most / 2;
 	}
-	v->ssthresh = v->cwnd = max_t(u64, v->cwnd - min_t(u64, queue - most / 2, v->cwnd), WINDOW_MIN * v->mtu);
+	v->ssthresh = v->cwnd = max_t(u64, v->cwnd - queue, WINDOW_MIN * v->mtu);
 }
 
 static void window_grow(struct kecho_recovery *v, const struct kecho_sent *s, bool full, u64 now)
