@@ -7,12 +7,13 @@
 #   KECHO_BACKEND  fuse (default) or kernel
 #   BUILD          the build directory (default: build)
 #   KECHO_SLOW     multiplies every time limit (an emulated machine, sanitizers)
+#   KECHO_BY       what publish and subscribe use: files (default) or libkecho, with rings
 
 export LC_ALL=C
 KECHO_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 KECHO_BUILD=${BUILD:-build}
 [[ $KECHO_BUILD == /* ]] || KECHO_BUILD=$KECHO_TOP/$KECHO_BUILD
-: "${KECHO_BACKEND:=fuse}" "${KECHO_SLOW:=1}" "${KECHO_WAIT:=10}"
+: "${KECHO_BACKEND:=fuse}" "${KECHO_SLOW:=1}" "${KECHO_WAIT:=10}" "${KECHO_BY:=files}"
 : "${KECHOFSD:=$KECHO_BUILD/bin/kechofsd}"
 export KECHO_TOP KECHO_BUILD KECHO_BACKEND KECHO_SLOW KECHO_WAIT KECHOFSD
 
@@ -136,7 +137,9 @@ lines_are() { [[ $(wc -l <"$1") == "$2" ]]; }
 subscribe()
 {
 	local DIR MEMBERS; channel_dir "$1"
-	if (($2)); then
+	if [[ $KECHO_BY == libkecho ]]; then
+		by_rings sub "$2" >"$3" 2>"$3.err" 3>&- &
+	elif (($2)); then
 		stdbuf -oL head -n "$2" "$DIR/events" >"$3" 2>"$3.err" 3>&- &
 	else
 		cat "$DIR/events" >"$3" 2>"$3.err" 3>&- &
@@ -145,6 +148,29 @@ subscribe()
 	KECHO_PIDS[$READER_PID]=1
 	wait_until subscribed "$DIR" "$READER_PID" || { cat "$3.err" >&2; return 1; }
 }
+
+# publish CHANNEL CMD...: each line that CMD says is an event
+publish()
+{
+	local DIR; channel_dir "$1"
+	if [[ $KECHO_BY == libkecho ]]; then
+		"${@:2}" | by_rings pub
+	else
+		"${@:2}" >"$DIR/events"
+	fi
+}
+
+# by_rings pub|sub [N]: on DIR, in a process that the caller waits for
+by_rings()
+{
+	local _way=device _options=(-l)
+	! grep -q ^pid= "${DIR%/*}/.node/config" || _way=socket
+	[[ $1 == pub ]] || _options=()
+	((!${2-0})) || _options=("--count=$2")
+	at "$DIR" env "KECHO_DIR=${DIR%/*}" "KECHO_VIA=$_way" "$KECHO_BUILD/bin/kecho" "$1" "${_options[@]}" "${DIR##*/}"
+}
+# at DIR CMD...: in the network of the node that serves DIR, for rings are not to be had elsewhere
+at() { exec "${@:2}"; }
 
 # received PID OUTFILE LINE...: the reader ended well and received exactly these.
 received()

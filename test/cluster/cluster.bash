@@ -95,6 +95,7 @@ sweep()
 # on HOST CMD...: in the host's network, but among our mounts (ip netns exec would hide new ones).
 on() { local h=$1; shift; nsenter "--net=/run/netns/$NET-h$h" "$@"; }
 on_background() { background exec nsenter "--net=/run/netns/$NET-h$1" "${@:2}"; }
+at() { local h=${1#"$K/h"}; exec nsenter "--net=/run/netns/$NET-h${h%%/*}" "${@:2}"; }
 net() { ip -n "$NET-h$1" "${@:2}"; }
 
 # net_up N: hosts 1 to N, with two switches: br0, and br1 for a partition.
@@ -271,7 +272,7 @@ flows()
 		pid[$h]=$READER_PID
 	done
 	for h; do wait_until sinks_are "$from" "$ch" "$h" $((had[$h] + 1)); done
-	echo "$tag" >"$K/h$from/$ch/events"
+	publish "$K/h$from/$ch" echo "$tag"
 	for h; do
 		received "${pid[$h]}" "$K/flow$h" "$tag" || fail "h$from to h$h" || return
 		wait_until sinks_are "$from" "$ch" "$h" "${had[$h]}"

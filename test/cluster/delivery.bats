@@ -10,7 +10,7 @@ reset() { on "$1" ss -K dst "10.77.0.$2" >/dev/null 2>&1; }
 	setting web kecho.overflow=block 1 2 3
 	listen web 1 2 3
 	for i in {0..9}; do
-		background seq $((i * 10000 + 1)) $((i * 10000 + 10000)) >"$K/h1/web/events"
+		background publish "$K/h1/web" seq $((i * 10000 + 1)) $((i * 10000 + 10000))
 		p=$LAST_PID
 		wait_until '(($(wc -l <"$K/out.2") > i * 10000))'
 		case $i in
@@ -23,7 +23,7 @@ reset() { on "$1" ss -K dst "10.77.0.$2" >/dev/null 2>&1; }
 		esac
 		wait_exit "$p" 60
 	done
-	echo end >"$K/h1/web/events"
+	publish "$K/h1/web" echo end
 	for h in 2 3; do
 		heard "$h" 100001 60
 		cmp <(seq 100000; echo end) "$K/out.$h"
@@ -56,8 +56,8 @@ accounted()
 	listen web 1 3
 	exec 8<"$K/h2/web/events"	# and reads nothing yet
 	wait_until sinks_are 1 web 2 1
-	seq 20000 >"$K/h1/web/events"
-	echo 99999 >"$K/h1/web/events"
+	publish "$K/h1/web" seq 20000
+	publish "$K/h1/web" echo 99999
 	wait_until has_line "$K/out.3" 99999
 	timeout $((30 * KECHO_SLOW)) sed -u /99999/q <&8 >"$K/out.2"
 	sort -nuc "$K/out.2"
@@ -74,12 +74,12 @@ accounted()
 	setting web kecho.overflow=drop-newest 1 2
 	exec 8<"$K/h2/web/events"
 	wait_until sinks_are 1 web 2 1
-	seq 20000 >"$K/h1/web/events"
+	publish "$K/h1/web" seq 20000
 	# The first of the queue are there; take them, and the next one finds room.
 	timeout $((30 * KECHO_SLOW)) sed -u 100q <&8 >"$K/out.2"
 	cmp <(seq 100) "$K/out.2"
 	background bash -c 'exec sed -u /99999/q <&8' >>"$K/out.2"
-	wait_until 'echo 99999 >"$K/h1/web/events"; has_line "$K/out.2" 99999'
+	wait_until 'publish "$K/h1/web" echo 99999; has_line "$K/out.2" 99999'
 	wait_exit "$LAST_PID"
 	sort -nuc "$K/out.2"
 	accounted 2 $BASHPID "$K/out.2"
@@ -93,7 +93,7 @@ accounted()
 	setting web kecho.queue=50 1 2
 	exec 8<"$K/h2/web/events"
 	wait_until sinks_are 1 web 2 1
-	background seq 20000 >"$K/h1/web/events"
+	background publish "$K/h1/web" seq 20000
 	wait_until "((\$(sink '$K/h2/web' $pid queued) >= 10))"
 	queued=$(sink "$K/h2/web" "$pid" queued)
 	((queued <= 50))
@@ -108,7 +108,7 @@ accounted()
 	join web 1 2 3
 	listen web 1 2 3
 	node_freeze 3
-	seq 1000 >"$K/h1/web/events"
+	publish "$K/h1/web" seq 1000
 	heard 2 1000 5
 	cmp <(seq 1000) "$K/out.2"
 	node_thaw 3
@@ -120,7 +120,7 @@ accounted()
 	cluster_up 3
 	join web 1 2 3
 	listen web 1 2
-	seq 100 >"$K/h1/web/events"
+	publish "$K/h1/web" seq 100
 	heard 2 100
 	[[ $(member "$K/h1/web" h2 sent) == 100 ]]
 	[[ $(member "$K/h1/web" h3 sent) == 0 ]]
@@ -146,7 +146,7 @@ accounted()
 	background inotifywait -m -e modify --format %w "$K/h2/web/events" >"$K/seen" 2>"$K/watch"
 	wait_until grep -q 'Watches established' "$K/watch"
 	for i in 1 2 3; do
-		echo "$i" >"$K/h1/web/events"
+		publish "$K/h1/web" echo "$i"
 		wait_until '(($(wc -l <"$K/seen") >= i))'
 	done
 }
@@ -159,7 +159,7 @@ accounted()
 	setting web kecho.overflow=block 1 2
 	[[ $(grep kecho.queue "$K/h2/web/attrs") == kecho.queue=4 ]]
 	listen web 1 2
-	background seq 200 >"$K/h1/web/events"
+	background publish "$K/h1/web" seq 200
 	heard 2 200 10
 	cmp <(seq 200) "$K/out.2"
 }
@@ -170,7 +170,7 @@ accounted()
 	listen web 1 2
 	for i in {1..800}; do printf '%01000d\n' "$i"; done >"$K/in"
 	on 1 tc qdisc add dev eth0 root tbf rate 16mbit burst 16k limit 10mb	# 0.4 s for all
-	cat "$K/in" >"$K/h1/web/events"
+	publish "$K/h1/web" cat "$K/in"
 	node_stop 1
 	heard 2 800 10
 	cmp "$K/in" "$K/out.2"

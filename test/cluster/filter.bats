@@ -30,7 +30,7 @@ loads()
 ask()
 {
 	local h
-	echo "$1" >"$K/h1/web/events"
+	publish "$K/h1/web" echo "$1"
 	for h in "${@:2}"; do echo "$1" >>"$K/want.$h"; done
 }
 
@@ -38,7 +38,7 @@ ask()
 asked()	# HOST...
 {
 	local h
-	echo end >"$K/h1/web/events"
+	publish "$K/h1/web" echo end
 	for h; do
 		wait_until has_line "$K/out.$h" end
 		diff <(cat "$K/want.$h" 2>/dev/null; echo end) "$K/out.$h" || fail "h$h"
@@ -88,18 +88,18 @@ asked()	# HOST...
 	wait_until sinks_are 1 web 2 4
 	told web 2 1
 	filter 1 web 'out least attr=load n=1'
-	echo one >"$K/h1/web/events"
+	publish "$K/h1/web" echo one
 	filter 1 web '=0 n=2'
-	echo two >"$K/h1/web/events"
+	publish "$K/h1/web" echo two
 	wait_until has_line "$K/sub.2" two
 	kill "${pid[1]}"
 	wait_until sinks_are 1 web 2 3
 	told web 2 1
 	filter 1 web '=0 n=1'
-	echo three >"$K/h1/web/events"
+	publish "$K/h1/web" echo three
 	# The reader that says nothing has no load.
 	filter 1 web '-0'
-	echo end >"$K/h1/web/events"
+	publish "$K/h1/web" echo end
 	wait_until has_line "$K/out.2" end
 	for i in 2 3; do wait_until has_line "$K/sub.$i" end; done
 	diff <(printf '%s\n' one two) "$K/sub.1"
@@ -143,7 +143,7 @@ kecho_sub()
 	wait_until counted 1 answers 0 3 1
 	kecho 1 pub -a id="$id-2" ask two
 	wait_until counted 1 answers 0 6 2
-	echo end >"$K/h2/answers/events"
+	publish "$K/h2/answers" echo end
 	heard 1 3
 	[[ $(<"$K/out.1") =~ ^one:\ h[234]$'\n'two:\ h[234]$'\n'end$ ]] || fail "$(<"$K/out.1")"
 	# Who has not asked hears nothing of it.
@@ -162,14 +162,14 @@ traffic()
 	set_attr 2 web load=1
 	wait_until member_is 1 web 2 load 1
 	# shellcheck disable=SC2016
-	background bash -c 'for ((i = 0; ; i += 500)); do seq $((i + 1)) $((i + 500)); [[ ! -e $0 ]] || break; done' "$K/stop" >"$K/h1/web/events"
+	background publish "$K/h1/web" bash -c 'for ((i = 0; ; i += 500)); do seq $((i + 1)) $((i + 500)); [[ ! -e $0 ]] || break; done' "$K/stop"
 	p=$LAST_PID
 	for ((i = 1; i <= $1; i++)); do
 		"$2" "$i"
 	done
 	: >"$K/stop"
 	wait_exit "$p" 30
-	echo end >"$K/h1/web/events"
+	publish "$K/h1/web" echo end
 	wait_until -t 30 has_line "$K/out.2" end
 	n=$(own "$K/h1/web" sent)
 	cmp <(seq $((n - 1)); echo end) "$K/out.2"

@@ -9,7 +9,7 @@ setup_file()
 	! unshare -n tc qdisc add dev lo root netem delay 1ms 2>/dev/null || return 0
 	# Inside bats, bats is another program.
 	"$KECHO_TOP/scripts/vm" --smp 2 --timeout 300 -- env PATH="${PATH//"$BATS_LIBEXEC:"/}" KECHO_GUEST=1 KECHO_SLOW=3 \
-		KECHO_TRANSPORT="${KECHO_TRANSPORT-}" BUILD="$KECHO_BUILD" bats --tap "$BATS_TEST_FILENAME" >"$BATS_FILE_TMPDIR/tap" 2>&1 3>&- || :
+		KECHO_TRANSPORT="${KECHO_TRANSPORT-}" KECHO_BY="$KECHO_BY" BUILD="$KECHO_BUILD" bats --tap "$BATS_TEST_FILENAME" >"$BATS_FILE_TMPDIR/tap" 2>&1 3>&- || :
 }
 
 # Whether this test has run in the guest; then it ends here if it did not succeed there.
@@ -33,7 +33,7 @@ say() { note "$BATS_TEST_DESCRIPTION: $*"; }
 	setting web kecho.overflow=block 1 2
 	BAD='delay 20ms 10ms loss 3% duplicate 1% reorder 25% 50%' netem 1 2
 	listen web 1 2
-	background seq 5000 >"$K/h1/web/events"
+	background publish "$K/h1/web" seq 5000
 	heard 2 5000 30
 	wait_exit "$LAST_PID"
 	cmp <(seq 5000) "$K/out.2"
@@ -59,7 +59,7 @@ say() { note "$BATS_TEST_DESCRIPTION: $*"; }
 	listen web 1 2 3
 	BAD='delay 300ms rate 256kbit' netem 3
 	start=$EPOCHREALTIME
-	seq 1000 >"$K/h1/web/events"
+	publish "$K/h1/web" seq 1000
 	heard 2 1000 10
 	say "the others had 1000 events after $((${EPOCHREALTIME/./} / 1000 - ${start/./} / 1000)) ms"
 	cmp <(seq 1000) "$K/out.2"
@@ -86,7 +86,7 @@ say() { note "$BATS_TEST_DESCRIPTION: $*"; }
 	for loss in 1 5 20; do
 		BAD="delay 10ms 5ms loss $loss% duplicate 2% reorder 10% 50%" netem 1 2
 		start=$EPOCHREALTIME
-		background seq $((n + 1)) $((n += 1000)) >"$K/h1/web/events"
+		background publish "$K/h1/web" seq $((n + 1)) $((n += 1000))
 		heard 2 "$n" 60
 		wait_exit "$LAST_PID"
 		say "$loss %: 1000 events in $((${EPOCHREALTIME/./} / 1000 - ${start/./} / 1000)) ms, $(member "$K/h1/web" h2 loss_ppm) ppm lost"

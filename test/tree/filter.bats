@@ -210,7 +210,7 @@ END
 	mkdir "$D"
 	chain
 	subscribe "$CH" 1 "$T/out"
-	echo x >"$D/events"
+	publish "$CH" echo x
 	received "$READER_PID" "$T/out" x
 }
 
@@ -252,17 +252,17 @@ END
 	id=$(own "$CH" id)
 	filter 'in acl allow=nobody,tree'
 	subscribe "$CH" 3 "$T/out"
-	echo 1 >"$D/events"
+	publish "$CH" echo 1
 	filter '=0 allow= deny=tree'
-	echo 2 >"$D/events"
+	publish "$CH" echo 2
 	filter "=0 deny='$id'"
-	echo 3 >"$D/events"
+	publish "$CH" echo 3
 	filter "=0 deny= allow='$id'"
-	echo 4 >"$D/events"
+	publish "$CH" echo 4
 	filter "=0 allow=0123456789abcdef"
-	echo 5 >"$D/events"
+	publish "$CH" echo 5
 	filter -acl
-	echo 6 >"$D/events"
+	publish "$CH" echo 6
 	received "$READER_PID" "$T/out" 1 4 6
 }
 
@@ -300,7 +300,7 @@ END
 	filter '=0 strict=1'
 	kecho pub "$CH" nobody
 	filter '=0 strict=0'
-	echo last >"$D/events"
+	publish "$CH" echo last
 	received "$plain" "$T/plain" ours all last
 }
 
