@@ -2,6 +2,7 @@
 """garbage.py LISTEN TARGET...: a peer that breaks the protocol in every way, towards who calls LISTEN and at each TARGET
 (ADDR:PORT). Status 0 if every connection was cut off in time."""
 import concurrent.futures
+import os
 import random
 import select
 import socket
@@ -9,7 +10,8 @@ import struct
 import sys
 import time
 
-LIMIT = 15	# seconds; longer than a node waits for a hello and then for a heartbeat
+SLOW = int(os.environ.get("KECHO_SLOW", "1"))
+LIMIT = 12 + 3 * SLOW	# seconds; longer than a node waits for a hello and then for a heartbeat
 AT_ONCE = 32	# fewer than a node takes that have not said hello
 
 random.seed(7325)

@@ -133,14 +133,15 @@ END
 	[[ $(<"$T/out") == abc$'\n'de ]]
 }
 
-@test "text: seq 100000 under kecho.overflow=block is complete and in order" {
+@test "text: a long stream under kecho.overflow=block is complete and in order" {
+	local n=$((100000 / KECHO_SLOW)) w
 	set_attrs kecho.overflow=block
-	subscribe "$CH" 100000 "$T/out"
-	background bash -c 'exec seq 100000 >"$1"' _ "$D/events"
-	local w=$LAST_PID
+	subscribe "$CH" "$n" "$T/out"
+	background bash -c 'exec seq "$2" >"$1"' _ "$D/events" "$n"
+	w=$LAST_PID
 	wait_exit "$READER_PID" 60
 	wait_exit "$w"
-	cmp <(seq 100000) "$T/out"
+	cmp <(seq "$n") "$T/out"
 }
 
 @test "text: a line of exactly max_event passes" {
@@ -392,14 +393,14 @@ END
 }
 
 @test "many writers at once: each one's events in order, none lost, none mixed" {
+	local i n=$((2000 / KECHO_SLOW))
 	set_attrs kecho.overflow=block
-	subscribe "$CH" 8000 "$T/out"
-	local i
+	subscribe "$CH" $((4 * n)) "$T/out"
 	for i in a b c d; do
-		background bash -c 'exec seq -f "$2%g" 2000 >"$1"' _ "$D/events" "$i"
+		background bash -c 'exec seq -f "$2%g" "$3" >"$1"' _ "$D/events" "$i" "$n"
 	done
 	wait_exit "$READER_PID" 30
 	for i in a b c d; do
-		cmp <(grep "^$i" "$T/out") <(seq -f "$i%g" 2000)
+		cmp <(grep "^$i" "$T/out") <(seq -f "$i%g" "$n")
 	done
 }

@@ -73,15 +73,16 @@ END
 	set_attrs kecho.overflow=block
 	subscribe "$CH" 0 "$T/victim"
 	local victim=$READER_PID
-	subscribe "$CH" 20000 "$T/out"
-	local rest=$READER_PID
-	background bash -c 'exec seq 20000 >"$1"' _ "$D/events"
-	local w=$LAST_PID
+	local n=$((20000 / KECHO_SLOW)) rest w
+	subscribe "$CH" "$n" "$T/out"
+	rest=$READER_PID
+	background bash -c 'exec seq "$2" >"$1"' _ "$D/events" "$n"
+	w=$LAST_PID
 	wait_until '[[ -s $T/victim ]]'
 	kill -KILL "$victim"
 	wait_exit "$rest" 30
 	wait_exit "$w"
-	cmp <(seq 20000) "$T/out"
+	cmp <(seq "$n") "$T/out"
 	wait_until '[[ -z $(sink "$CH" "$victim" pid) ]]'
 }
 
