@@ -349,10 +349,13 @@ u32 kecho_sink_flags(const struct kecho_sink *sink, const struct kecho_msg *msg)
 }
 EXPORT_SYMBOL_GPL(kecho_sink_flags);
 
+/* Who waits is woken for half a queue, not for each event: or the two would take turns. Who has found none has seen more than that. */
 void kecho_sink_consumed(struct kecho_sink *sink, struct kecho_msg *msg)
 {
+	struct kecho_channel *ch = sink->channel;
+
 	kecho_msg_put(msg);
-	if (READ_ONCE(sink->channel->blocked))
-		channel_room_made(sink->channel);
+	if (READ_ONCE(ch->blocked) && READ_ONCE(sink->count) <= READ_ONCE(ch->settings.queue) / 2)
+		channel_room_made(ch);
 }
 EXPORT_SYMBOL_GPL(kecho_sink_consumed);

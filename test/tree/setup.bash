@@ -46,7 +46,7 @@ teardown()
 	local t
 	exec 8>&- 9>&-
 	reap
-	mountpoint -q "$KECHO_DIR"
+	[[ -d $KECHO_DIR/.node ]]
 	for t in "$D"/*/; do
 		[[ ! -d $t ]] || wait_until -t 5 rmdir "$t"
 	done

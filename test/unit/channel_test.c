@@ -490,6 +490,31 @@ static void block(void **state)
 	ch = NULL;
 }
 
+/* Who waits for room is told when half of the queue is free. */
+static void block_half(void **state)
+{
+	struct kecho_sink *s = open_sink("");
+	int i;
+
+	assert_int_equal(set("kecho.queue=7\nkecho.overflow=block"), 0);
+	publish_n(1, 7);
+	assert_int_equal(publish("", "8"), -EAGAIN);
+	told_room = 0;
+	for (i = 1; i <= 3; i++)
+		assert_non_null(pop(s));
+	assert_int_equal(told_room, 0);
+	assert_string_equal(pop(s), "4");
+	assert_int_equal(told(&told_room), 1);
+	/* Nobody waits any more, until somebody finds none again. */
+	assert_string_equal(pop(s), "5");
+	assert_int_equal(told_room, 0);
+	publish_n(8, 12);
+	assert_int_equal(publish("", "13"), -EAGAIN);
+	assert_queued(s, "6 7 8 9 10 11 12 ");
+	assert_int_equal(told(&told_room), 1);
+	kecho_sink_close(s, 0);
+}
+
 static void byte_bounds(void **state)
 {
 	struct kecho_sink *s = open_sink("");
@@ -1768,7 +1793,7 @@ static void threads_leave(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
 	T(names), T(join_and_leave), T(publish_to_sinks), T(sizes), T(types), T(drop_oldest), T(drop_newest), T(ring_wraps),
-	T(block), T(byte_bounds), T(user_bound), T(block_overrun), T(by_priority), T(by_deadline), T(expires), T(retained), T(retained_bytes),
+	T(block), T(block_half), T(byte_bounds), T(user_bound), T(block_overrun), T(by_priority), T(by_deadline), T(expires), T(retained), T(retained_bytes),
 	T(retained_from_members), T(malformed_events), T(text_cuts), T(long_lines), T(write_resumes), T(packets), T(frames),
 	T(malformed_frames), T(mode_changes), T(settings), T(config), T(members_file), T(node_files), T(filter),
 	T(without_memory), T(threads_drop_oldest), T(threads_drop_newest), T(threads_block), T(threads_block_one),
