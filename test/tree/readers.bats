@@ -3,17 +3,17 @@
 load setup
 
 @test "500 readers of one channel each receive everything" {
-	local i
+	local i n=$((KECHO_SLOW < 10 ? 500 : 100))
 	mkdir "$T/r"
-	for ((i = 0; i < 500; i++)); do
+	for ((i = 0; i < n; i++)); do
 		head -n 20 "$D/events" >"$T/r/$i" 2>"$T/r.err" 3>&- &
 		KECHO_PIDS[$!]=1
 	done
-	wait_until -t 30 own_is "$CH" sinks 500
+	wait_until -t 30 own_is "$CH" sinks "$n"
 	seq 20 >"$D/events"
 	for i in "${!KECHO_PIDS[@]}"; do wait_exit "$i" 20; done
 	cmp "$T/r/0" <(seq 20)
-	[[ $(md5sum "$T"/r/* | cut -c-32 | uniq -c) == *" 500 "* ]]
+	[[ $(md5sum "$T"/r/* | cut -c-32 | uniq -c) == *" $n "* ]]
 	wait_until own_is "$CH" sinks 0
 }
 
