@@ -12,7 +12,7 @@
 
 #define ALTERNATIONS	5
 
-static const struct part *const parts[] = { &ring_part, &links_part };
+static const struct part *const parts[] = { &ring_part, &links_part, &calls_part, &submission_part, &delivery_part, &filters_part };
 
 struct options {
 	const char *out, *mount, **names;
@@ -156,7 +156,7 @@ static void measure(const struct table *t, const struct place *place, unsigned i
 		die("%m");
 	for (a = 0; a < alternations; a++) {
 		for (e = 0; e < t->nentries; e++) {
-			trial_run(t, &t->entries[e], place, figures);
+			(t->kind->run ? t->kind->run : trial_run)(t, &t->entries[e], place, figures);
 			for (f = 0; f < t->kind->nfigures; f++)
 				result_values(&r, e, f)[a] = figures[f];
 		}
@@ -166,21 +166,41 @@ static void measure(const struct table *t, const struct place *place, unsigned i
 	free(r.values);
 }
 
+/* Only what can be measured here. */
+static void choose(struct table *t, struct entry *chosen)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < t->nentries; i++)
+		if (!t->kind->has || t->kind->has(&t->entries[i]))
+			chosen[n++] = t->entries[i];
+	t->entries = chosen;
+	t->nentries = n;
+}
+
 static void run_table(const struct table *table, const struct options *o)
 {
+	struct entry chosen[table->nentries];
 	struct table t = *table;
 	const struct place *place;
 	enum where w;
 
 	if (o->ms)
 		t.ms = o->ms;
+	choose(&t, chosen);
+	if (!t.nentries)
+		return;
 	report_table(&t);
 	for (w = 0; w < WHERES; w++) {
 		place = cpu_place(w);
 		if (!t.places[w] || !place)
 			continue;
-		if (!place->line || line_up(place->line))
+		if (!place->line || line_up(place->line, place->hosts)) {
+			if (place->hosts > 2)
+				node_cluster(place->hosts);
 			measure(&t, place, o->alternations);
+			node_unpair();
+		}
 		if (place->line)
 			line_down();
 	}

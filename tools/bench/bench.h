@@ -98,6 +98,7 @@ extern const char only_memory[];
  * @bytes: of an event, up to BYTES_MAX; 0: a payload's
  * @base: the others are compared with it
  * @bulk: with the subject's bulk()
+ * @paper: what the paper has for the same, by which KECho began, in the unit of the table's ratio; 0: nothing is known
  */
 struct entry {
 	const char *name;
@@ -106,6 +107,7 @@ struct entry {
 	const char *settings;
 	unsigned int batch, bytes;
 	bool base, bulk;
+	double paper;
 };
 
 static inline size_t entry_bytes(const struct entry *e)
@@ -125,13 +127,16 @@ struct figure {
 };
 
 /* Where the processes of a trial run. */
-enum where { ONE_CPU, TWO_CPUS, HOGGED, CABLE, LOSSY, SLOW, WHERES };
+enum where { ONE_CPU, TWO_CPUS, HOGGED, CABLE, LOSSY, SLOW, NETWORK, WHERES };
+
+#define HOSTS_MAX	64
 
 /**
  * struct place
  * @sender, @receiver: CPUs of the two ends
  * @helpers: of the node and of threads that the ends' libraries start
  * @line: the ends are at different hosts, with such a line between them, see line_up(); NULL: at one
+ * @hosts: so many of them; with more than the two ends, each has a node
  * @hog: on the receiver's CPU another process, of the same priority, does nothing but use it
  */
 struct place {
@@ -140,6 +145,7 @@ struct place {
 	int sender, receiver;
 	cpu_set_t helpers;
 	const char *line;
+	unsigned int hosts;
 	bool hog;
 };
 
@@ -166,10 +172,13 @@ struct trial {
  * struct kind - what is measured
  * @send, @receive: in the two processes, after one event has arrived
  * @result: the figures
+ * @run: instead of all three and the two processes. @has: can an entry be measured here? NULL: all can
  */
 struct kind {
 	struct figure figures[FIGURES_MAX];
 	unsigned int nfigures;
+	void (*run)(const struct table *t, const struct entry *e, const struct place *p, double *figures);
+	bool (*has)(const struct entry *e);
 	void (*send)(struct trial *t);
 	void (*receive)(struct trial *t);
 	void (*result)(struct trial *t, double *figures);
@@ -205,7 +214,7 @@ struct part {
 	unsigned int ntables;
 };
 
-extern const struct part ring_part, links_part;
+extern const struct part ring_part, links_part, calls_part, submission_part, delivery_part, filters_part;
 
 /* What was measured of a table at one place: of each entry each figure in each alternation. */
 struct result {
@@ -258,25 +267,31 @@ void node_start(const char *mount);
 /** node_pair() - two nodes of our own instead, at the ends of the line, until node_unpair() */
 void node_pair(const char *transport);
 void node_unpair(void);
+/** node_cluster() - likewise at @hosts hosts, of which the last one's node is the group server */
+void node_cluster(unsigned int hosts);
 /** node_dir() - of the node at an end */
 const char *node_dir(enum end end);
+/** node_at() - of the node at a host; without hosts there is one */
+const char *node_at(unsigned int host);
 /** node_is_kernel() - it has no process */
 bool node_is_kernel(void);
 /** node_allow() - where the processes of the nodes may run */
 void node_allow(const cpu_set_t *cpus);
 /** node_used() - nanoseconds of CPU time by all nodes */
 uint64_t node_used(void);
+/** node_used_at() - by that one */
+uint64_t node_used_at(unsigned int host);
 
 /* line.c */
-/** line_up() - @netem: what tc-netem(8) is told for both directions, "" for nothing. False, and a message: it cannot be had here */
-bool line_up(const char *netem);
+/**
+ * line_up() - @netem: what tc-netem(8) is told for both directions, "" for nothing. @hosts: two have a cable between them, more have
+ * a switch. False, and a message: it cannot be had here
+ */
+bool line_up(const char *netem, unsigned int hosts);
 void line_down(void);
-/** line_enter() - from now on this process is at that host: 0 or 1 */
+/** line_enter() - from now on this process is at that host, from 0 */
 void line_enter(int host);
-static inline const char *line_address(int host)
-{
-	return host ? "10.79.0.2" : "10.79.0.1";
-}
+const char *line_address(int host);
 
 /* stats.c */
 double stats_percentile(uint64_t *samples, unsigned int n, double percent);

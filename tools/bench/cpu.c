@@ -10,9 +10,10 @@ static struct place places[WHERES] = {
 	[ONE_CPU] = { .name = "one CPU" },
 	[TWO_CPUS] = { .name = "two CPUs" },
 	[HOGGED] = { .name = "two CPUs, hog", .hog = true },
-	[CABLE] = { .name = "cable", .line = "" },
-	[LOSSY] = { .name = "lossy line", .line = "delay 10ms loss 1%" },
-	[SLOW] = { .name = "slow line", .line = "delay 10ms rate 10mbit" },
+	[CABLE] = { .name = "cable", .line = "", .hosts = 2 },
+	[LOSSY] = { .name = "lossy line", .line = "delay 10ms loss 1%", .hosts = 2 },
+	[SLOW] = { .name = "slow line", .line = "delay 10ms rate 10mbit", .hosts = 2 },
+	[NETWORK] = { .name = "network", .line = "", .hosts = 10 },
 };
 static bool two;
 
@@ -57,6 +58,8 @@ bool cpu_init(const char *list)
 	CPU_ZERO(&places[ONE_CPU].helpers);
 	CPU_SET(a, &places[ONE_CPU].helpers);
 	CPU_CLR(b, &places[HOGGED].helpers);
+	snprintf(places[NETWORK].title, sizeof(places[0].title), "%u network namespaces with a switch, a node in each. Publisher on "
+		 "CPU %d, subscribers on CPU %d, the nodes on any.", places[NETWORK].hosts, a, b);
 	snprintf(places[ONE_CPU].title, sizeof(places[0].title), "All on CPU %d: both ends, the node, and threads of libraries.", a);
 	snprintf(places[TWO_CPUS].title, sizeof(places[0].title), "Publisher on CPU %d, subscriber on CPU %d; the node, and threads of "
 		 "libraries, on any of %d CPUs, as the scheduler puts them.", a, b, CPU_COUNT(&allowed));

@@ -62,12 +62,15 @@ void json_result(const struct result *r)
 {
 	const struct table *t = r->table;
 	json_t *rows = json_array();
+	const struct entry *e;
 	unsigned int i;
 
-	for (i = 0; i < t->nentries; i++)
-		json_array_append_new(rows, json_pack("{ss ss si so so}", "name", t->entries[i].name, "settings", t->entries[i].settings,
-						      "event_bytes", (int)entry_bytes(&t->entries[i]),
+	for (i = 0; i < t->nentries; i++) {
+		e = &t->entries[i];
+		json_array_append_new(rows, json_pack("{ss ss si so* so so}", "name", e->name, "settings", e->settings,
+						      "event_bytes", (int)entry_bytes(e), "paper", e->paper ? json_real(e->paper) : NULL,
 						      "figures", figures(r, i), "ratios", ratios(r, i)));
+	}
 	json_array_append_new(results, json_pack("{ss ss ss ss si si ss so}", "table", t->name, "title", t->title,
 						 "place", r->place->name, "where", r->place->title, "trial_ms", (int)t->ms,
 						 "rate", (int)t->rate,

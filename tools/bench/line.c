@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Two hosts and a line between them: network namespaces with a virtual cable, which delays, loses and paces as tc-netem(8) is told.
- * Each is held by a process that does nothing else, so they are gone with us.
+ * Hosts and lines between them: network namespaces with a virtual cable, or several with a switch, which delay, lose and pace as
+ * tc-netem(8) is told. Each is held by a process that does nothing else, so they are gone with us.
  */
 #include "bench.h"
 
@@ -18,7 +18,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static pid_t hosts[2], owner;
+/* Behind the last host: where the switch is. */
+static pid_t hosts[HOSTS_MAX + 1], owner;
+
+const char *line_address(int host)
+{
+	static char addresses[HOSTS_MAX][32];
+
+	snprintf(addresses[host], sizeof(addresses[0]), "10.79.0.%d", host + 1);
+	return addresses[host];
+}
 
 void line_down(void)
 {
@@ -26,7 +35,7 @@ void line_down(void)
 
 	if (getpid() != owner)
 		return;
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i <= HOSTS_MAX; i++) {
 		if (hosts[i] <= 0)
 			continue;
 		kill(hosts[i], SIGKILL);
@@ -110,6 +119,32 @@ static bool cable(void)
 	return run(0, NULL, command);
 }
 
+static bool plug(int host, int sw)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "ip link add p%d master br0 up type veth peer name eth0 netns %d", host, hosts[host]);
+	return run(sw, NULL, command);
+}
+
+/* The hosts are there, and what connects them. */
+static bool hosts_start(int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (!host_start(i))
+			return false;
+	if (n == 2)
+		return cable();
+	if (!host_start(n) || !run(n, NULL, "ip link add br0 up type bridge"))
+		return false;
+	for (i = 0; i < n; i++)
+		if (!plug(i, n))
+			return false;
+	return true;
+}
+
 static bool host_up(int i, const char *netem)
 {
 	char command[256];
@@ -119,17 +154,21 @@ static bool host_up(int i, const char *netem)
 	return run(i, netem, command);
 }
 
-bool line_up(const char *netem)
+bool line_up(const char *netem, unsigned int n)
 {
+	unsigned int i;
+
 	owner = getpid();
 	atexit(line_down);
-	if (!host_start(0) || !host_start(1) || !cable()) {
+	if (!hosts_start(n)) {
 		warning("not measured: network namespaces cannot be made, which takes root");
 		return false;
 	}
-	if (!host_up(0, netem) || !host_up(1, netem)) {
-		warning("not measured: there is no 'tc qdisc add ... netem %s' here", netem);
-		return false;
+	for (i = 0; i < n; i++) {
+		if (!host_up(i, netem)) {
+			warning("not measured: there is no 'tc qdisc add ... netem %s' here", netem);
+			return false;
+		}
 	}
 	return true;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The node: one that runs, or a kechofsd of our own; and pairs of nodes, at the two ends of a line. */
+/* The node: one that runs, or a kechofsd of our own; and nodes at hosts, two at the ends of a line or many. */
 #include "bench.h"
 
 #include <errno.h>
@@ -24,13 +24,18 @@ struct node {
 	bool ours;
 };
 
-static struct node node, pair[2];
+static struct node node, others[HOSTS_MAX];
 static pid_t owner;
 static cpu_set_t daemon_cpus;	/* where another's ran before we came */
 
+const char *node_at(unsigned int host)
+{
+	return others[0].ours ? others[host].dir : node.dir;
+}
+
 const char *node_dir(enum end end)
 {
-	return !pair[0].ours ? node.dir : pair[end == SENDS ? 0 : 1].dir;
+	return node_at(end == SENDS ? 0 : 1);
 }
 
 bool node_is_kernel(void)
@@ -44,14 +49,24 @@ void node_allow(const cpu_set_t *cpus)
 
 	if (node.pid)
 		cpu_allow(node.pid, cpus);
-	for (i = 0; i < 2; i++)
-		if (pair[i].pid)
-			cpu_allow(pair[i].pid, cpus);
+	for (i = 0; i < HOSTS_MAX; i++)
+		if (others[i].pid)
+			cpu_allow(others[i].pid, cpus);
+}
+
+uint64_t node_used_at(unsigned int host)
+{
+	return cpu_used(others[0].ours ? others[host].pid : node.pid);
 }
 
 uint64_t node_used(void)
 {
-	return cpu_used(node.pid) + cpu_used(pair[0].pid) + cpu_used(pair[1].pid);
+	uint64_t used = cpu_used(node.pid);
+	int i;
+
+	for (i = 0; i < HOSTS_MAX; i++)
+		used += cpu_used(others[i].pid);
+	return used;
 }
 
 static FILE *open_config(const struct node *n)
@@ -182,25 +197,46 @@ static void start_mount(struct node *n, int host, const char *options)
 		die("the node did not start");
 }
 
-void node_pair(const char *transport)
+/* @more: options besides, from a comma on */
+static void start_at(unsigned int host, const char *more)
 {
 	char options[256];
-	int i;
 
-	for (i = 0; i < 2; i++) {
-		snprintf(options, sizeof(options), "name=bench%d,listen=%s,insecure,transport=%s%s%s", i, line_address(i), transport,
-			 i ? ",peer=" : "", i ? line_address(0) : "");
-		if (node_is_kernel())
-			start_mount(&pair[i], i, options);
-		else
-			start(&pair[i], i, options);
-	}
+	snprintf(options, sizeof(options), "name=bench%u,listen=%s,insecure%s", host, line_address(host), more);
+	if (node_is_kernel())
+		start_mount(&others[host], host, options);
+	else
+		start(&others[host], host, options);
+}
+
+void node_pair(const char *transport)
+{
+	char more[128];
+
+	snprintf(more, sizeof(more), ",transport=%s", transport);
+	start_at(0, more);
+	snprintf(more, sizeof(more), ",transport=%s,peer=%s", transport, line_address(0));
+	start_at(1, more);
+}
+
+void node_cluster(unsigned int hosts)
+{
+	char more[128];
+	unsigned int i;
+
+	snprintf(more, sizeof(more), ",group=%s", line_address(hosts - 1));
+	/* With registry the port that group means is the default. */
+	start_at(hosts - 1, ",registry");
+	for (i = 0; i < hosts - 1; i++)
+		start_at(i, more);
 }
 
 void node_unpair(void)
 {
-	stop(&pair[1]);
-	stop(&pair[0]);
+	int i;
+
+	for (i = HOSTS_MAX - 1; i >= 0; i--)
+		stop(&others[i]);
 }
 
 void node_start(const char *mount)
