@@ -13,6 +13,8 @@
 
 /* What there are files of besides, without a node: in memory, too. */
 #define TMPFS		"/dev/shm"
+/* Hosts that channels are opened on that have no link yet; no more than there are besides the opener and the registry. */
+#define STRANGERS	8
 /* Polls between two looks at the clock. */
 #define POLLS		64
 /* Events get into a ring some time after they have been published. */
@@ -70,10 +72,28 @@ static struct kecho *open_kecho(unsigned int flags)
 
 /* --- create: a channel that is not there; for join it is, on another host --- */
 
+static unsigned int there = 1;
+
 static void create_there(void)
 {
 	ops_next();
-	make_dir(ops_path(1, ""));
+	make_dir(ops_path(there, ""));
+}
+
+/* Nodes that nothing has been asked of yet: what has been said by one opening need not be said by the next. */
+static void start_anew(const struct entry *e)
+{
+	(void)e;
+	node_unpair();
+	node_cluster(cpu_place(NETWORK)->hosts);
+}
+
+static void create_elsewhere(void)
+{
+	static unsigned int n;
+
+	there = 1 + n++ % STRANGERS;
+	create_there();
 }
 
 static void mkdir_one(void)
@@ -89,7 +109,7 @@ static void leave_one(void)
 static void leave_both(void)
 {
 	leave_one();
-	remove_dir(ops_path(1, ""));
+	remove_dir(ops_path(there, ""));
 }
 
 static void kecho_create(void)
@@ -135,6 +155,12 @@ static const struct operation create_tmpfs = { .before = ops_next, .run = tmpfs_
 static const struct operation join_files = { .before = create_there, .run = mkdir_one, .after = leave_both };
 static const struct operation join_kecho = { .before = create_there, .run = kecho_create, .after = kecho_leave_both };
 static const struct operation join_kernel = { .before = create_there, .module = "create", .after = leave_both };
+static const struct operation first_files = {
+	.prepare = start_anew, .before = create_elsewhere, .run = mkdir_one, .after = leave_both, .samples = STRANGERS,
+};
+static const struct operation first_kernel = {
+	.prepare = start_anew, .before = create_elsewhere, .module = "create", .after = leave_both, .samples = STRANGERS,
+};
 
 /* --- open: one that is there --- */
 
@@ -326,6 +352,8 @@ static const struct entry join_entries[] = {
 	ENTRY("files", NULL, OP(join_files), "mkdir(2)", .paper = PAPER_OPEN_NS),
 	ENTRY("libkecho", NULL, OP(join_kecho), CREATE, .paper = PAPER_OPEN_NS),
 	ENTRY("kernel", NULL, OP(join_kernel), MODULE CREATE, .paper = PAPER_OPEN_NS),
+	ENTRY("files, no link yet", NULL, OP(first_files), "mkdir(2); the two nodes do not know each other", .paper = PAPER_OPEN_NS),
+	ENTRY("kernel, no link yet", NULL, OP(first_kernel), MODULE CREATE "; likewise", .paper = PAPER_OPEN_NS),
 };
 
 #define FILES		"write(2), O_DIRECT"

@@ -314,6 +314,12 @@ static void flat_out(void)
 	shared->n = n;
 }
 
+static void first_ones(void)
+{
+	while (shared->n < op->samples)
+		shared->ns[shared->n++] = one(NULL);
+}
+
 /* For who traces us. */
 static void counted(void)
 {
@@ -373,9 +379,12 @@ static void act(unsigned int unused)
 		inside_all();
 		return;
 	}
-	/* The first one makes what is made once. */
-	one(NULL);
-	if (table->rate)
+	if (!op->samples)
+		/* It makes what is made once. */
+		one(NULL);
+	if (op->samples)
+		first_ones();
+	else if (table->rate)
 		steady();
 	else
 		flat_out();
@@ -487,10 +496,10 @@ static void start(void)
 	snprintf(all, sizeof(all), "calls-%d-%u.", owner, n++);
 	ops_next();
 	channel_joined = false;
-	node_allow(&place->helpers);
 	fflush(stdout);
 	if (op->prepare)
 		op->prepare(entry);
+	node_allow(&place->helpers);
 	for (i = 0; op->sink && (!op->module || call->hosts) && i < call->sinks; i++)
 		sinks[i] = spawn(be_sink, i);
 	if (channel_joined && sinks[0])

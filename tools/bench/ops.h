@@ -13,6 +13,7 @@ struct call;
  * @open: before all, at its host
  * @before, @after: each @run, not measured
  * @times: @run is called so often between two looks at the clock, between @before and @after; 0: once
+ * @samples: so many, from the very first on, which is else not measured; 0: as long as the table says
  * @module: kecho_bench's word for the same, in place of @run: for all samples, or with @before or @after for each
  * @sink: a receiver, in a process of its own at its host: counts what it receives by received(), without end
  *
@@ -24,7 +25,7 @@ struct operation {
 	void (*before)(void);
 	void (*run)(void);
 	void (*after)(void);
-	unsigned int times;
+	unsigned int times, samples;
 	const char *module;
 	void (*sink)(const struct entry *e, unsigned int i);
 };
