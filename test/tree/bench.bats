@@ -41,3 +41,26 @@ END
 	[[ $(grep -cE '^\| (kecho, rudp|kecho, tcp|TCP) \| [0-9]' "$T/report") == 6 ]]
 	not compgen -G "$T/kecho-bench.*"
 }
+
+@test "what calls cost: each of them, and the system calls of it" {
+	local before
+	before=$(ls "$KECHO_DIR")
+	"$bench" --mount "$KECHO_DIR" -n 1 --ms 20 -o "$T" calls/create calls/open calls/subscribe calls/submit-local calls/poll-empty >"$T/report"
+	grep -q '^| libkecho | [0-9]' "$T/report"
+	# Of what has one.
+	[[ $(grep -c '^| null .* | 1.00 (1.00-1.00) | 1 |$' "$T/report") -ge 2 ]]
+	"$KECHO_PYTHON" -c 'import json, sys
+assert all(f["median"] >= 0 for r in json.load(open(sys.argv[1]))["results"] for e in r["entries"] for f in e["figures"].values())' "$T/calls.json"
+	[[ $(ls "$KECHO_DIR") == "$before" && -z $(compgen -G '/dev/shm/calls-*') ]]
+}
+
+@test "measures submission, delivery and filters in a network of ten hosts" {
+	((EUID == 0)) || skip "not root"
+	TMPDIR=$T "$bench" -n 1 --ms 20 -o "$T" calls/join submission/hosts-100 delivery/half filters >"$T/report"
+	for row in 'files, no link yet' 'files, 8' 'libkecho, 8' 'TCP, 8' libkecho 'files, expr, 1' 'files, acl, 0'; do
+		grep -q "^| $row | [0-9]" "$T/report"
+	done
+	"$KECHO_PYTHON" -c 'import json, sys
+assert json.load(open(sys.argv[1]))["results"][0]["entries"][0]["paper"] == 1.5e9' "$T/calls.json"
+	not compgen -G "$T/kecho-bench.*"
+}

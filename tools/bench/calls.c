@@ -19,21 +19,12 @@
 #define POLLS		64
 /* Events get into a ring some time after they have been published. */
 #define SETTLE_US	1000
-/* What leaves with what it is on may take its time to be known of there. */
-#define TRIES		2000
-#define TRY_US		1000
 
 static struct kecho *kecho;
 static struct kecho_sub *sub;
 static char data[BYTES_MAX];
 static size_t bytes;
 static int in, out;
-
-static void check(int err)
-{
-	if (err < 0)
-		die("kecho: %s", strerror(-err));
-}
 
 static int open_file(const char *path, int flags)
 {
@@ -48,17 +39,6 @@ static void make_dir(const char *path)
 {
 	if (mkdir(path, 0777))
 		die("%s: %m", path);
-}
-
-static void remove_dir(const char *path)
-{
-	int i;
-
-	for (i = 0; rmdir(path); i++) {
-		if (errno != EBUSY || i == TRIES)
-			die("%s: %m", path);
-		usleep(TRY_US);
-	}
 }
 
 static struct kecho *open_kecho(unsigned int flags)
@@ -103,13 +83,13 @@ static void mkdir_one(void)
 
 static void leave_one(void)
 {
-	remove_dir(ops_path(0, ""));
+	ops_leave(ops_path(0, ""));
 }
 
 static void leave_both(void)
 {
 	leave_one();
-	remove_dir(ops_path(there, ""));
+	ops_leave(ops_path(there, ""));
 }
 
 static void kecho_create(void)
@@ -144,7 +124,7 @@ static void tmpfs_mkdir(void)
 
 static void tmpfs_rmdir(void)
 {
-	remove_dir(tmpfs_path());
+	ops_leave(tmpfs_path());
 }
 
 static const struct operation create_files = { .before = ops_next, .run = mkdir_one, .after = leave_one };
@@ -418,15 +398,15 @@ static const struct table tables[] = {
 		.kind = &call_cost, .ms = 50, LOCAL, ENTRIES(subscribe_entries),
 	},
 	{
-		.name = "submit", .title = "Submission of an event of 100 bytes to nobody, 1000 a second",
+		.name = "submit", .title = "Submission of an event of 100 bytes to nobody",
 		.kind = &submission_cost, .ms = 100, .rate = 1000, LOCAL, ENTRIES(nobody_entries),
 	},
 	{
-		.name = "submit-local", .title = "Submission of an event of 100 bytes to a subscriber on the same host, 1000 a second",
+		.name = "submit-local", .title = "Submission of an event of 100 bytes to a subscriber on the same host",
 		.kind = &submission_cost, .ms = 100, .rate = 1000, LOCAL, ENTRIES(local_entries),
 	},
 	{
-		.name = "submit-remote", .title = "Submission of an event of 100 bytes to a subscriber on another host, 1000 a second",
+		.name = "submit-remote", .title = "Submission of an event of 100 bytes to a subscriber on another host",
 		.kind = &submission_cost, .ms = 100, .rate = 1000, REMOTE, ENTRIES(remote_entries),
 	},
 	{

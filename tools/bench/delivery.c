@@ -21,12 +21,6 @@ static int in, out;
 static struct kecho *kecho;
 static struct kecho_sub *sub;
 
-static void check(int err)
-{
-	if (err < 0)
-		die("kecho: %s", strerror(-err));
-}
-
 static void types_prepare(const struct entry *e)
 {
 	unsigned int host;
@@ -289,11 +283,11 @@ static const struct entry way_entries[] = {
 
 static const struct table tables[] = {
 	{
-		.name = "arrival", .title = "From the arrival at the socket to its handler: events of 100 bytes, 1000 a second",
+		.name = "arrival", .title = "From the arrival at the socket to its handler: events of 100 bytes",
 		.kind = &arrival, .ms = 200, .rate = 1000, .places = { [NETWORK] = true }, ENTRIES(arrival_entries),
 	},
 	{
-		.name = "half", .title = "Half of the way there and back between two hosts: events of 100 bytes, 1000 a second",
+		.name = "half", .title = "Half of the way there and back between two hosts: events of 100 bytes",
 		.kind = &half, .ms = 200, .rate = 1000, .places = { [NETWORK] = true }, ENTRIES(half_entries),
 	},
 	{

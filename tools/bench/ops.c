@@ -21,7 +21,7 @@
 /* Of those that are asked for at once inside the kernel, if no rate says how many. */
 #define SAMPLES_INSIDE	1000
 /* Runs whose system calls are counted. */
-#define COUNTED		20
+#define COUNTED		10
 #define EMPTY		101
 /* What has to come about, as a member, an event or the end of an open file: looks for it, and between them. */
 #define TRIES		2000
@@ -36,6 +36,7 @@ static struct shared {
 	unsigned int n;
 	uint64_t done, cpu_ns, others_ns;
 	volatile bool counting;
+	atomic_uint ready;
 	atomic_ullong received[SINKS_MAX];
 	uint64_t ns[SAMPLES_MAX];
 } *shared;
@@ -80,6 +81,11 @@ unsigned int ops_host(const struct call *c, unsigned int i)
 void ops_received(unsigned int i, unsigned int n)
 {
 	shared->received[i] += n;
+}
+
+void ops_ready(void)
+{
+	shared->ready++;
 }
 
 static void write_file(const char *path, const char *line)
@@ -156,7 +162,7 @@ static double filter_mean(void)
 }
 
 /* Files that were closed are let go of a little later. */
-static void leave(const char *path)
+void ops_leave(const char *path)
 {
 	int i;
 
@@ -174,7 +180,7 @@ static void leave_all(const char *dir)
 		if (strncmp(d->d_name, all, strlen(all)))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, d->d_name);
-		leave(path);
+		ops_leave(path);
 	}
 	if (channels)
 		closedir(channels);
@@ -504,6 +510,11 @@ static void start(void)
 		sinks[i] = spawn(be_sink, i);
 	if (channel_joined && sinks[0])
 		ops_wait_sinks(0, call->sinks, call->filter ? call->hosts ? call->hosts : call->sinks : 0);
+	for (i = 0; !channel_joined && sinks[0] && shared->ready < call->sinks; i++) {
+		if (i == TRIES)
+			die("%s: not all receivers are ready", entry->name);
+		usleep(TRY_US);
+	}
 }
 
 void ops_cost(const struct table *t, const struct entry *e, const struct place *p, struct cost *cost)

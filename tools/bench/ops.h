@@ -5,6 +5,8 @@
 
 #include "bench.h"
 
+#include <string.h>
+
 struct call;
 
 /**
@@ -68,12 +70,23 @@ void ops_next(void);
 const char *ops_channel(void);
 /** ops_path() - of a file of it at a host; valid until the next call */
 const char *ops_path(unsigned int host, const char *file);
+/** ops_leave() - a channel's directory, once its files have been let go of */
+void ops_leave(const char *path);
 /** ops_wait_sinks() - until a host's node knows of @n sinks, of all members, and of @say of them or of members that say k */
 void ops_wait_sinks(unsigned int host, unsigned int n, unsigned int say);
 /** ops_host() - where sink number @i is */
 unsigned int ops_host(const struct call *c, unsigned int i);
+/** ops_ready() - a sink that is none of a channel can be reached from now on */
+void ops_ready(void);
 /** ops_received() - by sink number @i */
 void ops_received(unsigned int i, unsigned int n);
+
+/* What libkecho says. */
+static inline void check(int err)
+{
+	if (err < 0)
+		die("kecho: %s", strerror(-err));
+}
 
 /* Time, system calls; with the CPU's. */
 extern const struct kind call_cost, submission_cost;

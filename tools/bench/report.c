@@ -80,5 +80,8 @@ void report_table(const struct table *t)
 	printf("\n## %s\n\n", t->title);
 	for (i = 0; i < t->nentries; i++)
 		printf("- %s: %s\n", t->entries[i].name, t->entries[i].settings);
-	printf("\nRatios are of: %s.\n", t->kind->figures[t->ratio].title);
+	putchar('\n');
+	if (t->kind->run && t->rate)
+		printf("One every %g ms. ", 1e3 / t->rate);
+	printf("Ratios are of: %s.\n", t->kind->figures[t->ratio].title);
 }

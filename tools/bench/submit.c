@@ -15,8 +15,6 @@
 
 #define CONNECTIONS_MAX	64
 #define PORT		7000
-#define CALLS		2000
-#define CALL_US		5000
 /* More than a trial's events: nothing waits for its reader. */
 #define PIPE_BYTES	(1 << 20)
 
@@ -25,12 +23,6 @@ static size_t bytes;
 static struct kecho *kecho;
 static int fd, ends[2] = { -1, -1 }, connections[CONNECTIONS_MAX];
 static unsigned int nconnections;
-
-static void check(int err)
-{
-	if (err < 0)
-		die("kecho: %s", strerror(-err));
-}
 
 /* --- the files: a packet an event --- */
 
@@ -157,6 +149,7 @@ static void count_bytes(int from, unsigned int i)
 static void pipe_sink(const struct entry *e, unsigned int i)
 {
 	(void)e;
+	ops_ready();
 	count_bytes(ends[0], i);
 }
 
@@ -185,20 +178,14 @@ static struct sockaddr_in address_of(const struct entry *e, unsigned int i)
 	return a;
 }
 
-/* It may be there later. */
 int submit_connect(const struct entry *e, unsigned int i)
 {
 	struct sockaddr_in a = address_of(e, i);
-	int try, s;
+	int s = tcp_socket();
 
-	for (try = 0; try < CALLS; try++) {
-		s = tcp_socket();
-		if (!connect(s, (struct sockaddr *)&a, sizeof(a)))
-			return s;
-		close(s);
-		usleep(CALL_US);
-	}
-	die("connect: %m");
+	if (connect(s, (struct sockaddr *)&a, sizeof(a)))
+		die("connect: %m");
+	return s;
 }
 
 int submit_accept(const struct entry *e, unsigned int i)
@@ -208,6 +195,7 @@ int submit_accept(const struct entry *e, unsigned int i)
 
 	if (bind(s, (struct sockaddr *)&a, sizeof(a)) || listen(s, 1))
 		die("listen: %m");
+	ops_ready();
 	c = accept4(s, NULL, NULL, SOCK_CLOEXEC);
 	if (c < 0)
 		die("accept: %m");
