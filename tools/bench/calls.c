@@ -399,15 +399,15 @@ static const struct table tables[] = {
 	},
 	{
 		.name = "submit", .title = "Submission of an event of 100 bytes to nobody",
-		.kind = &submission_cost, .ms = 100, .rate = 1000, LOCAL, ENTRIES(nobody_entries),
+		.kind = &submission_cost, .ms = 200, .rate = 1000, LOCAL, ENTRIES(nobody_entries),
 	},
 	{
 		.name = "submit-local", .title = "Submission of an event of 100 bytes to a subscriber on the same host",
-		.kind = &submission_cost, .ms = 100, .rate = 1000, LOCAL, ENTRIES(local_entries),
+		.kind = &submission_cost, .ms = 200, .rate = 1000, LOCAL, ENTRIES(local_entries),
 	},
 	{
 		.name = "submit-remote", .title = "Submission of an event of 100 bytes to a subscriber on another host",
-		.kind = &submission_cost, .ms = 100, .rate = 1000, REMOTE, ENTRIES(remote_entries),
+		.kind = &submission_cost, .ms = 200, .rate = 1000, REMOTE, ENTRIES(remote_entries),
 	},
 	{
 		.name = "poll", .title = "Polling: an event of 100 bytes is there",

@@ -56,11 +56,11 @@ static const struct entry out_entries[] = {
 static const struct table tables[] = {
 	{
 		.name = "in", .title = "Events of 100 bytes, to eight subscribers on this host, of which an IN filter leaves so many",
-		.kind = &filtered, .ms = 100, .rate = 1000, .places = { [ONE_CPU] = true, [TWO_CPUS] = true }, ENTRIES(in_entries),
+		.kind = &filtered, .ms = 200, .rate = 1000, .places = { [ONE_CPU] = true, [TWO_CPUS] = true }, ENTRIES(in_entries),
 	},
 	{
 		.name = "out", .title = "Events of 100 bytes, to eight other hosts, of which an OUT filter leaves so many",
-		.kind = &filtered, .ms = 100, .rate = 1000, .places = { [NETWORK] = true }, ENTRIES(out_entries),
+		.kind = &filtered, .ms = 200, .rate = 1000, .places = { [NETWORK] = true }, ENTRIES(out_entries),
 	},
 };
 
