@@ -20,7 +20,7 @@
 #define SAMPLES_LEAST	20
 /* Of those that are asked for at once inside the kernel, if no rate says how many. */
 #define SAMPLES_INSIDE	1000
-/* Runs whose system calls are counted. */
+/* At least so many runs' system calls are counted. */
 #define COUNTED		10
 #define EMPTY		101
 /* What has to come about, as a member, an event or the end of an open file: looks for it, and between them. */
@@ -326,6 +326,11 @@ static void first_ones(void)
 		shared->ns[shared->n++] = one(NULL);
 }
 
+static unsigned int counted_rounds(void)
+{
+	return (COUNTED + times() - 1) / times();
+}
+
 /* For who traces us. */
 static void counted(void)
 {
@@ -333,7 +338,7 @@ static void counted(void)
 
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) || raise(SIGSTOP))
 		die("ptrace: %m");
-	for (i = 0; i < COUNTED; i++) {
+	for (i = 0; i < counted_rounds(); i++) {
 		if (table->rate)
 			usleep(1000000 / table->rate);
 		if (op->before)
@@ -464,7 +469,12 @@ static unsigned int trace(void)
 {
 	unsigned int calls = 0;
 	int status, signo;
+	cpu_set_t before;
 
+	/* Each system call is a word between it and us, which between two CPUs takes long. */
+	if (sched_getaffinity(0, sizeof(before), &before))
+		die("sched_getaffinity: %m");
+	cpu_pin(place->sender);
 	while (stopped(&status)) {
 		struct __ptrace_syscall_info info;
 
@@ -480,6 +490,7 @@ static unsigned int trace(void)
 		}
 		ptrace(PTRACE_SYSCALL, actor, NULL, signo);
 	}
+	sched_setaffinity(0, sizeof(before), &before);
 	actor = 0;
 	if (status)
 		die("%s, %s: no result", entry->name, place->name);
@@ -531,7 +542,7 @@ void ops_cost(const struct table *t, const struct entry *e, const struct place *
 	calls = trace();
 	*cost = (struct cost) {
 		.median = stats_percentile(shared->ns, shared->n, 50), .p99 = stats_percentile(shared->ns, shared->n, 99),
-		.calls = (double)calls / COUNTED / times(), .cpu = shared->cpu_ns, .sinks_cpu = shared->others_ns,
+		.calls = (double)calls / counted_rounds() / times(), .cpu = shared->cpu_ns, .sinks_cpu = shared->others_ns,
 		.filter = call->filter ? filter_mean() : 0,
 	};
 	stop();
