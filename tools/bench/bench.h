@@ -277,6 +277,8 @@ const char *node_at(unsigned int host);
 bool node_is_kernel(void);
 /** node_allow() - where the processes of the nodes may run */
 void node_allow(const cpu_set_t *cpus);
+/** node_pin() - of the hosts: that of the first one there, all others there */
+void node_pin(int first, int rest);
 /** node_used() - nanoseconds of CPU time by all nodes */
 uint64_t node_used(void);
 /** node_used_at() - by that one */

@@ -58,8 +58,8 @@ bool cpu_init(const char *list)
 	CPU_ZERO(&places[ONE_CPU].helpers);
 	CPU_SET(a, &places[ONE_CPU].helpers);
 	CPU_CLR(b, &places[HOGGED].helpers);
-	snprintf(places[NETWORK].title, sizeof(places[0].title), "%u network namespaces with a switch, a node in each. Publisher on "
-		 "CPU %d, subscribers on CPU %d, the nodes on any.", places[NETWORK].hosts, a, b);
+	snprintf(places[NETWORK].title, sizeof(places[0].title), "%u network namespaces with a switch, a node in each. Publisher and "
+		 "its node on CPU %d, subscribers and the other nodes on CPU %d.", places[NETWORK].hosts, a, b);
 	snprintf(places[ONE_CPU].title, sizeof(places[0].title), "All on CPU %d: both ends, the node, and threads of libraries.", a);
 	snprintf(places[TWO_CPUS].title, sizeof(places[0].title), "Publisher on CPU %d, subscriber on CPU %d; the node, and threads of "
 		 "libraries, on any of %d CPUs, as the scheduler puts them.", a, b, CPU_COUNT(&allowed));

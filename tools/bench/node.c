@@ -54,6 +54,19 @@ void node_allow(const cpu_set_t *cpus)
 			cpu_allow(others[i].pid, cpus);
 }
 
+void node_pin(int first, int rest)
+{
+	cpu_set_t set;
+	int i;
+
+	for (i = 0; i < HOSTS_MAX; i++) {
+		CPU_ZERO(&set);
+		CPU_SET(i ? rest : first, &set);
+		if (others[i].pid)
+			cpu_allow(others[i].pid, &set);
+	}
+}
+
 uint64_t node_used_at(unsigned int host)
 {
 	return cpu_used(others[0].ours ? others[host].pid : node.pid);

@@ -517,6 +517,8 @@ static void start(void)
 	if (op->prepare)
 		op->prepare(entry);
 	node_allow(&place->helpers);
+	if (place->hosts)
+		node_pin(place->sender, place->receiver);
 	for (i = 0; op->sink && (!op->module || call->hosts) && i < call->sinks; i++)
 		sinks[i] = spawn(be_sink, i);
 	if (channel_joined && sinks[0])
