@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -17,6 +18,26 @@ static void read_comm(pid_t pid, char *comm, size_t size)
 	comm[n ? n - 1 : 0] = 0;
 }
 
+/* While a caller that has sent a request is not asleep yet, its call cannot be seen: so often, and so long, it is looked at again. */
+#define CALLER_YIELDS	10
+#define CALLER_SLEEPS	200
+#define CALLER_US	50
+
+static void read_call(pid_t tid, char *line, size_t size)
+{
+	int i;
+
+	for (i = 0; i < CALLER_YIELDS + CALLER_SLEEPS; i++) {
+		proc_read(tid, "syscall", line, size);
+		if (strncmp(line, "running", strlen("running")))
+			return;
+		if (i < CALLER_YIELDS)
+			sched_yield();
+		else
+			usleep(CALLER_US);
+	}
+}
+
 /* The size that a caller gave to read(2) or write(2), of which a request of @size shows only a part; 0 if it cannot be told. */
 static size_t caller_size(pid_t tid, long call, size_t size)
 {
@@ -24,7 +45,7 @@ static size_t caller_size(pid_t tid, long call, size_t size)
 	char line[256];
 	long nr;
 
-	proc_read(tid, "syscall", line, sizeof(line));
+	read_call(tid, line, sizeof(line));
 	if (sscanf(line, "%ld %lx %lx %lx", &nr, &args[0], &args[1], &args[2]) != 4 || nr != call)
 		return 0;
 	return max_t(size_t, args[2], size);
