@@ -84,7 +84,7 @@ $(BUILD)/bin/kecho: $(call program,$(CLI_SRC)) $(BUILD)/lib/libkecho.a
 $(BUILD)/bin/kecho-bench: $(call program,$(BENCH_SRC)) $(BUILD)/lib/libkecho.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lzmq -ljansson -lm $(LIBS)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libzmq libnats libmosquitto hiredis fuse3) -ljansson -lm $(LIBS)
 
 # Of either form only what the map names can be seen.
 $(BUILD)/lib/libkecho.so.$(VERSION): lib/client/libkecho.map $(call pic,$(CLIENT_SRC))

@@ -12,7 +12,9 @@
 
 #define ALTERNATIONS	5
 
-static const struct part *const parts[] = { &ring_part, &links_part, &calls_part, &submission_part, &delivery_part, &filters_part };
+static const struct part *const parts[] = {
+	&calls_part, &submission_part, &delivery_part, &filters_part, &ring_part, &peers_part, &sizes_part, &fanout_part, &rates_part, &links_part,
+};
 
 struct options {
 	const char *out, *mount, **names;
@@ -145,63 +147,64 @@ static void list(void)
 	}
 }
 
-/* All entries in turn, again and again. */
+/* All rows in turn, again and again. */
 static void measure(const struct table *t, const struct place *place, unsigned int alternations)
 {
-	struct result r = { t, place, alternations, calloc(t->nentries * FIGURES_MAX * alternations, sizeof(double)) };
+	unsigned int nrows, a, i, f;
+	struct entry *rows = rows_of(t, &nrows);
+	struct result r = { t, place, rows, nrows, alternations, calloc(nrows * FIGURES_MAX * alternations, sizeof(double)) };
 	double figures[FIGURES_MAX];
-	unsigned int a, e, f;
 
 	if (!r.values)
 		die("%m");
 	for (a = 0; a < alternations; a++) {
-		for (e = 0; e < t->nentries; e++) {
-			(t->kind->run ? t->kind->run : trial_run)(t, &t->entries[e], place, figures);
+		for (i = 0; i < nrows; i++) {
+			(t->kind->run ? t->kind->run : trial_run)(t, &rows[i], place, figures);
 			for (f = 0; f < t->kind->nfigures; f++)
-				result_values(&r, e, f)[a] = figures[f];
+				result_values(&r, i, f)[a] = figures[f];
 		}
 	}
 	report_result(&r);
 	json_result(&r);
 	free(r.values);
+	free(rows);
+}
+
+/* Where there is one CPU, what is to be on two is on that one, unless the subscriber needs it all the time. */
+static const struct place *place_of(const struct table *t, enum where w)
+{
+	const struct place *p = t->places[w] ? cpu_place(w) : NULL;
+
+	if (!p && w == ONE_CPU && t->places[TWO_CPUS] && !cpu_place(TWO_CPUS) && t->receiver == SLEEPS)
+		p = cpu_place(ONE_CPU);
+	return p;
 }
 
 /* Operations, at a rate, where one CPU has the receivers' work, too: so slowly that it is done before the next one. */
 #define SLOWER	10
 #define LONGER	3
 
-/* Only what can be measured here, and as it can be. */
-static void adapt(struct table *t, struct entry *chosen)
+static void adapt(struct table *t)
 {
-	unsigned int i, n = 0;
-
-	if (t->kind->run && t->rate && !cpu_place(TWO_CPUS)) {
-		t->rate /= SLOWER;
-		t->ms *= LONGER;
-	}
-	for (i = 0; i < t->nentries; i++)
-		if (!t->kind->has || t->kind->has(&t->entries[i]))
-			chosen[n++] = t->entries[i];
-	t->entries = chosen;
-	t->nentries = n;
+	if (!t->kind->run || !t->rate || cpu_place(TWO_CPUS))
+		return;
+	t->rate /= SLOWER;
+	t->ms *= LONGER;
 }
 
 static void run_table(const struct table *table, const struct options *o)
 {
-	struct entry chosen[table->nentries];
 	struct table t = *table;
 	const struct place *place;
 	enum where w;
 
-	adapt(&t, chosen);
+	adapt(&t);
 	if (o->ms)
 		t.ms = o->ms;
-	if (!t.nentries)
-		return;
 	report_table(&t);
 	for (w = 0; w < WHERES; w++) {
-		place = cpu_place(w);
-		if (!t.places[w] || !place)
+		place = place_of(&t, w);
+		if (!place)
 			continue;
 		if (!place->line || line_up(place->line, place->hosts)) {
 			if (place->hosts > 2)
@@ -254,6 +257,7 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGHUP, &end, NULL);
 	node_start(o.mount);
+	server_init();
 	trial_init();
 	for (i = 0; i < ARRAY_SIZE(parts); i++)
 		run_part(parts[i], &o);

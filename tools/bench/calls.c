@@ -35,7 +35,7 @@ static int open_file(const char *path, int flags)
 	return fd;
 }
 
-static void make_dir(const char *path)
+static void make_channel(const char *path)
 {
 	if (mkdir(path, 0777))
 		die("%s: %m", path);
@@ -57,7 +57,7 @@ static unsigned int there = 1;
 static void create_there(void)
 {
 	ops_next();
-	make_dir(ops_path(there, ""));
+	make_channel(ops_path(there, ""));
 }
 
 /* Nodes that nothing has been asked of yet: what has been said by one opening need not be said by the next. */
@@ -78,7 +78,7 @@ static void create_elsewhere(void)
 
 static void mkdir_one(void)
 {
-	make_dir(ops_path(0, ""));
+	make_channel(ops_path(0, ""));
 }
 
 static void leave_one(void)
@@ -119,7 +119,7 @@ static const char *tmpfs_path(void)
 
 static void tmpfs_mkdir(void)
 {
-	make_dir(tmpfs_path());
+	make_channel(tmpfs_path());
 }
 
 static void tmpfs_rmdir(void)
@@ -217,7 +217,7 @@ static const struct operation subscribe_kernel = { .prepare = ops_join, .module 
 
 static void files_poll_open(const struct entry *e)
 {
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	in = open_file(ops_path(0, "events"), O_RDONLY | O_DIRECT | O_NONBLOCK);
 	out = open_file(ops_path(0, "events"), O_WRONLY | O_DIRECT);
 }
@@ -236,7 +236,7 @@ static void pipe_open(const struct entry *e)
 {
 	int ends[2];
 
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
 		die("pipe: %m");
 	in = ends[0];

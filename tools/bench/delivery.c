@@ -65,7 +65,7 @@ static void write_all(void)
 /* Both ends are known at the other one. */
 static void files_open(const struct entry *e)
 {
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	in = open_events(0, BACK "/events", O_RDONLY);
 	out = open_events(0, THERE "/events", O_WRONLY);
 	ops_wait_sinks(1, 2, 0);
@@ -88,7 +88,7 @@ static void fd_answer(unsigned int i)
 
 static void files_answer(const struct entry *e, unsigned int i)
 {
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	in = open_events(1, THERE "/events", O_RDONLY);
 	out = open_events(1, BACK "/events", O_WRONLY);
 	fd_answer(i);
@@ -96,13 +96,13 @@ static void files_answer(const struct entry *e, unsigned int i)
 
 static void tcp_open(const struct entry *e)
 {
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	in = out = submit_connect(e, 0);
 }
 
 static void tcp_answer(const struct entry *e, unsigned int i)
 {
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	in = out = submit_accept(e, i);
 	fd_answer(i);
 }
@@ -111,7 +111,7 @@ static void kecho_start(const struct entry *e, unsigned int host, const char *ty
 {
 	struct kecho_options options = { .dir = node_at(host) };
 
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	kecho = kecho_open_with(ops_channel(), 0, &options);
 	check(kecho_error(kecho));
 	sub = kecho_subscribe(kecho, type, NULL, NULL);
@@ -240,10 +240,10 @@ static void arrival_run(const struct table *t, const struct entry *e, const stru
 	figures[2] = to.all - from.all;
 }
 
-static bool arrival_has(const struct entry *e)
+static const char *arrival_lacks(const struct entry *e)
 {
 	(void)e;
-	return node_is_kernel();
+	return node_is_kernel() ? NULL : "the daemon does not see it";
 }
 
 static const struct kind arrival = {
@@ -252,7 +252,7 @@ static const struct kind arrival = {
 	},
 	.nfigures = 3,
 	.run = arrival_run,
-	.has = arrival_has,
+	.lacks = arrival_lacks,
 };
 
 /* --- the tables --- */

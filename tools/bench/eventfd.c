@@ -11,7 +11,10 @@
 
 const char only_memory[] = "";
 
-static struct payload *slots;
+static union {
+	struct payload p;
+	char bytes[BYTES];
+} *slots;
 static int fd = -1;
 static bool wakes, sleeps;
 static uint64_t next;
@@ -26,8 +29,9 @@ static void prepare(const struct entry *e)
 		die("memory and eventfd: %m");
 }
 
-static void open_end(const struct entry *e, enum end end)
+static void open_end(const struct entry *e, enum end end, unsigned int nth)
 {
+	(void)nth;
 	sleeps = end == SLEEPS;
 	if (sleeps && !wakes)
 		die("%s: there is nothing to sleep at", e->name);
@@ -35,7 +39,7 @@ static void open_end(const struct entry *e, enum end end)
 
 static void send(const struct payload *p, bool more)
 {
-	struct payload *slot = &slots[p->seq % SLOTS];
+	struct payload *slot = &slots[p->seq % SLOTS].p;
 	uint64_t one = 1;
 
 	(void)more;
@@ -48,7 +52,7 @@ static void send(const struct payload *p, bool more)
 
 static const struct payload *receive(void)
 {
-	struct payload *slot = &slots[next % SLOTS];
+	struct payload *slot = &slots[next % SLOTS].p;
 	uint64_t n;
 
 	if (sleeps && read(fd, &n, sizeof(n)) < 0)

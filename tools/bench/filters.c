@@ -20,20 +20,20 @@ static const struct kind filtered = {
 	},
 	.nfigures = 4,
 	.run = run,
-	.has = ops_has,
+	.lacks = ops_lacks,
 };
 
-#define BYTES		.bytes = 100
+#define OF_100		.bytes = 100
 
 /* @dir, @at: "in" here, "out" to as many hosts. The sinks say k=1 to k=8. */
 #define EXPR(way, op, dir, at, left) ENTRY(way ", expr, " #left, NULL, \
-	OP(op, .sinks = 8, .hosts = at, .filter = dir " expr expr='k <= " #left "'", .passed = left), dir " expr expr='k <= " #left "'", BYTES)
+	OP(op, .sinks = 8, .hosts = at, .filter = dir " expr expr='k <= " #left "'", .passed = left), dir " expr expr='k <= " #left "'", OF_100)
 #define LEAST(way, op, dir, at, left) ENTRY(way ", least, " #left, NULL, \
-	OP(op, .sinks = 8, .hosts = at, .filter = dir " least attr=k n=" #left, .passed = left), dir " least attr=k n=" #left, BYTES)
+	OP(op, .sinks = 8, .hosts = at, .filter = dir " least attr=k n=" #left, .passed = left), dir " least attr=k n=" #left, OF_100)
 #define OTHER(way, op, at, its_name, its_filter, left) ENTRY(way ", " its_name ", " #left, NULL, \
-	OP(op, .sinks = 8, .hosts = at, .filter = its_filter, .passed = left), its_filter, BYTES)
+	OP(op, .sinks = 8, .hosts = at, .filter = its_filter, .passed = left), its_filter, OF_100)
 #define WAY(way, op, dir, at, settings) \
-	ENTRY(way ", no filter", NULL, OP(op, .sinks = 8, .hosts = at), settings, BYTES, .base = true), \
+	ENTRY(way ", no filter", NULL, OP(op, .sinks = 8, .hosts = at), settings, OF_100, .base = true), \
 	EXPR(way, op, dir, at, 8), EXPR(way, op, dir, at, 1), EXPR(way, op, dir, at, 0), \
 	LEAST(way, op, dir, at, 8), LEAST(way, op, dir, at, 1), \
 	OTHER(way, op, at, "type", dir " type not=other", 8), OTHER(way, op, at, "type", dir " type only=other", 0)

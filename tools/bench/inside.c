@@ -42,7 +42,7 @@ static bool insert(void)
 	return !err;
 }
 
-static bool load(void)
+static bool load_module(void)
 {
 	if (!access(DIR, F_OK))
 		return true;
@@ -58,7 +58,7 @@ bool inside_there(void)
 	static enum { UNKNOWN, THERE, NOT } state;
 
 	if (!state && node_is_kernel()) {
-		state = load() ? THERE : NOT;
+		state = load_module() ? THERE : NOT;
 		if (state == NOT)
 			warning("not measured inside the kernel: no module kecho_bench: scripts/kmod %s TESTS=m, or no debugfs",
 				machine_kernel());

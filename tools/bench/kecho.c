@@ -9,16 +9,18 @@
 #include <unistd.h>
 #include <kecho/kecho.h>
 
-#define FLUSH_MS	10000
+#define RING		(256 << 10)	/* if nothing else is said */
 /* Events of what else goes by the link. */
 #define BULK_BYTES	16384
 /* Files that were closed are let go of a little later. */
 #define LEAVE_TRIES	200
 #define LEAVE_US	5000
 #define THERE_TRIES	2000
+/* A ring takes events of a quarter of it; with room for eight the node takes one while others are written. */
+#define FIT		8
 
 static char channel[64], bulk_channel[64];
-static size_t bytes;
+static size_t bytes, ring;
 static const struct kecho_variant *variant;
 static struct kecho *kecho;
 static struct kecho_sub *sub;
@@ -33,25 +35,28 @@ static void check(int err)
 
 static void open_channel(const char *name, enum end end, unsigned int flags)
 {
-	struct kecho_options options = { .dir = node_dir(end), .via = variant->via, .idle_us = variant->idle_us };
+	struct kecho_options options = {
+		.dir = node_dir(end), .via = variant->via, .idle_us = variant->idle_us, .publish_size = ring, .receive_size = ring,
+	};
 
 	kecho = kecho_open_with(name, flags, &options);
 	check(kecho_error(kecho));
 }
 
-/* On which nothing is lost. */
-static void create(const char *name, enum end end)
+/* On which nothing is lost, unless the entry says so. */
+static void create(const char *name, enum end end, bool lossy)
 {
 	open_channel(name, end, KECHO_CREATE);
-	check(kecho_attr_set(kecho, "kecho.overflow=block"));
+	if (!lossy)
+		check(kecho_attr_set(kecho, "kecho.overflow=block"));
 	kecho_close(kecho);
 }
 
 static void create_all(const struct entry *e, enum end end)
 {
-	create(channel, end);
+	create(channel, end, e->lossy);
 	if (e->bulk)
-		create(bulk_channel, end);
+		create(bulk_channel, end, false);
 }
 
 /* New channels for each trial. */
@@ -62,7 +67,8 @@ static void prepare(const struct entry *e)
 	snprintf(channel, sizeof(channel), "bench-%d-%u", getpid(), n);
 	snprintf(bulk_channel, sizeof(bulk_channel), "bulk-%d-%u", getpid(), n++);
 	variant = e->variant;
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
+	ring = variant->fit && bytes * FIT > RING ? bytes * FIT : 0;
 	if (variant->transport)
 		node_pair(variant->transport);
 	create_all(e, SENDS);
@@ -113,9 +119,10 @@ static void enter(const char *name, enum end end)
 	open_channel(name, end, 0);
 }
 
-static void open_end(const struct entry *e, enum end end)
+static void open_end(const struct entry *e, enum end end, unsigned int nth)
 {
 	(void)e;
+	(void)nth;
 	enter(channel, end);
 	if (end == SENDS) {
 		if (variant->transport)
@@ -152,7 +159,6 @@ static const struct payload *receive(void)
 
 static void finish(void)
 {
-	check(kecho_flush(kecho, FLUSH_MS));
 	check_way(kecho_via(kecho), SENDS);
 	kecho_close(kecho);
 }

@@ -154,22 +154,13 @@ static _Noreturn void be_daemon(const struct node *n, const char *options)
 	_exit(EXIT_FAILURE);
 }
 
-static void make_dir(struct node *n)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(n->dir, sizeof(n->dir), "%s/kecho-bench.XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (!mkdtemp(n->dir))
-		die("%s: %m", n->dir);
-}
-
 /* @host: of the line, -1: ours */
 static void start(struct node *n, int host, const char *options)
 {
 	uint64_t end = now() + START_MS * 1000000ull;
 	FILE *config = NULL;
 
-	make_dir(n);
+	make_dir(n->dir, sizeof(n->dir));
 	n->pid = fork();
 	if (n->pid < 0)
 		die("fork: %m");
@@ -193,7 +184,7 @@ static void start_mount(struct node *n, int host, const char *options)
 	int status;
 	pid_t pid;
 
-	make_dir(n);
+	make_dir(n->dir, sizeof(n->dir));
 	n->ours = true;
 	pid = fork();
 	if (pid < 0)

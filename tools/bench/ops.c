@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +18,7 @@
 #define SINKS_MAX	64
 /* Besides what it is to take. */
 #define SLACK_S		30
+#define SAMPLES_MAX	100000
 #define SAMPLES_LEAST	20
 /* Of those that are asked for at once inside the kernel, if no rate says how many. */
 #define SAMPLES_INSIDE	1000
@@ -50,6 +52,22 @@ static pid_t owner, sinks[SINKS_MAX], actor;
 static bool channel_joined;
 /* What begins with @all is left at the end. */
 static char all[32], channel[64];
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* By nearest rank; sorts them. */
+static double percentile(uint64_t *samples, unsigned int n, double percent)
+{
+	unsigned int rank = ceil(percent / 100 * n);
+
+	qsort(samples, n, sizeof(*samples), compare);
+	return samples[rank ? rank - 1 : 0];
+}
 
 /* --- channels --- */
 
@@ -243,14 +261,14 @@ static uint64_t empty_cpu(void)
 		now();
 		ns[i] = own_cpu() - at;
 	}
-	return stats_percentile(ns, EMPTY, 50);
+	return percentile(ns, EMPTY, 50);
 }
 
 static uint64_t inside_one(void)
 {
 	struct inside r = { 0 };
 
-	inside_run(&r, "%s channel=%s events=1 size=%zu", op->module, channel, entry_bytes(entry));
+	inside_run(&r, "%s channel=%s events=1 size=%u", op->module, channel, entry->bytes);
 	return r.median;
 }
 
@@ -363,7 +381,7 @@ static void inside_all(void)
 
 	for (i = 0; call->hosts && i < call->sinks; i++)
 		len += snprintf(to + len, sizeof(to) - len, "%s%s:%u", i ? "," : " to=", line_address(ops_host(call, i)), submit_port(i));
-	inside_run(&r, "%s channel=%s events=%u size=%zu sinks=%u period_us=%u%s", op->module, channel, n, entry_bytes(entry), own,
+	inside_run(&r, "%s channel=%s events=%u size=%u sinks=%u period_us=%u%s", op->module, channel, n, entry->bytes, own,
 		   table->rate ? 1000000 / table->rate : 0, to);
 	if (r.handled != (uint64_t)n * (call->filter && own ? call->passed : own))
 		die("%s: handlers were called %llu times", entry->name, (unsigned long long)r.handled);
@@ -543,18 +561,20 @@ void ops_cost(const struct table *t, const struct entry *e, const struct place *
 	actor = spawn(act, 0);
 	calls = trace();
 	*cost = (struct cost) {
-		.median = stats_percentile(shared->ns, shared->n, 50), .p99 = stats_percentile(shared->ns, shared->n, 99),
+		.median = percentile(shared->ns, shared->n, 50), .p99 = percentile(shared->ns, shared->n, 99),
 		.calls = (double)calls / counted_rounds() / times(), .cpu = shared->cpu_ns, .sinks_cpu = shared->others_ns,
 		.filter = call->filter ? filter_mean() : 0,
 	};
 	stop();
 }
 
-bool ops_has(const struct entry *e)
+const char *ops_lacks(const struct entry *e)
 {
 	const struct call *c = e->variant;
 
-	return (!c->op->module || inside_there()) && (!c->filter || !geteuid());
+	if (c->op->module && !inside_there())
+		return node_is_kernel() ? "the module kecho_bench is not there" : "the node is not in the kernel";
+	return c->filter && geteuid() ? "a filter takes root" : NULL;
 }
 
 static void call_run(const struct table *t, const struct entry *e, const struct place *p, double *figures)
@@ -572,7 +592,7 @@ const struct kind call_cost = {
 	.figures = { { "p50_ns", "median, us", 1e-3 }, { "p99_ns", "99th percentile, us", 1e-3 }, { "calls", "system calls", 1 } },
 	.nfigures = 3,
 	.run = call_run,
-	.has = ops_has,
+	.lacks = ops_lacks,
 };
 
 const struct kind submission_cost = {
@@ -582,5 +602,5 @@ const struct kind submission_cost = {
 	},
 	.nfigures = 4,
 	.run = call_run,
-	.has = ops_has,
+	.lacks = ops_lacks,
 };

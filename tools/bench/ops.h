@@ -60,8 +60,8 @@ struct cost {
 
 /** ops_cost() - as struct kind has it, but for the figures */
 void ops_cost(const struct table *t, const struct entry *e, const struct place *p, struct cost *cost);
-/** ops_has() - for struct kind */
-bool ops_has(const struct entry *e);
+/** ops_lacks() - for struct kind */
+const char *ops_lacks(const struct entry *e);
 /** ops_join() - a prepare(): the channel on the nodes of all hosts that take part, and its filter */
 void ops_join(const struct entry *e);
 /** ops_next() - a before(): another name */

@@ -28,7 +28,7 @@ static unsigned int nconnections;
 
 static void files_open(const struct entry *e)
 {
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	fd = open(ops_path(0, "events"), O_WRONLY | O_DIRECT | O_CLOEXEC);
 	if (fd < 0)
 		die("%s: %m", ops_path(0, "events"));
@@ -50,7 +50,7 @@ static void files_sink(const struct entry *e, unsigned int i)
 	if (fd < 0 || (c->filter && !c->hosts && ioctl(fd, KECHO_IOC_ATTRS, &k)))
 		die("events: %m");
 	for (;;) {
-		if (read(fd, data, sizeof(data)) != (ssize_t)entry_bytes(e))
+		if (read(fd, data, sizeof(data)) != (ssize_t)e->bytes)
 			die("read: %m");
 		ops_received(i, 1);
 	}
@@ -62,7 +62,7 @@ static void kecho_start(const struct entry *e, unsigned int host)
 {
 	struct kecho_options options = { .dir = node_at(host) };
 
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	kecho = kecho_open_with(ops_channel(), 0, &options);
 	check(kecho_error(kecho));
 }
@@ -116,7 +116,7 @@ static void kecho_sink(const struct entry *e, unsigned int i)
 
 static void pipe_prepare(const struct entry *e)
 {
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	close(ends[0]);
 	close(ends[1]);
 	if (pipe2(ends, O_CLOEXEC) || fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES) < 0)
@@ -207,7 +207,7 @@ static void tcp_open(const struct entry *e)
 {
 	const struct call *c = e->variant;
 
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	for (nconnections = 0; nconnections < c->sinks; nconnections++)
 		connections[nconnections] = submit_connect(e, nconnections);
 }
@@ -223,7 +223,7 @@ static void tcp_one(void)
 
 static void tcp_sink(const struct entry *e, unsigned int i)
 {
-	bytes = entry_bytes(e);
+	bytes = e->bytes;
 	count_bytes(submit_accept(e, i), i);
 }
 

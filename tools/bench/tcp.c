@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A TCP connection between the hosts of a line: one write an event, or a batch of them. */
+/* TCP connections, one to each subscriber, between the hosts of a line or by the loopback device: one write an event, or a batch. */
 #include "bench.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PORT		7000
-#define BUFFER		(1 << 20)
 #define CALLS		2000
 #define CALL_US		5000
 
-static int fd;
-static char buf[BUFFER];
-static size_t bytes, filled, taken;
+const char by_loopback[] = "";
+
+static int fds[SUBSCRIBERS_MAX];
+static unsigned int n;
+static unsigned short port;
+
+static void prepare(const struct entry *e)
+{
+	n = e->subscribers;
+	port = free_port();
+}
 
 static int tcp_socket(void)
 {
@@ -30,41 +34,45 @@ static int tcp_socket(void)
 
 static void answer(const struct sockaddr_in *a)
 {
-	int s = tcp_socket();
+	int one = 1, s = tcp_socket();
+	unsigned int i;
 
-	if (bind(s, (const struct sockaddr *)a, sizeof(*a)) || listen(s, 1))
+	if (bind(s, (const struct sockaddr *)a, sizeof(*a)) || listen(s, n))
 		die("listen: %m");
-	fd = accept4(s, NULL, NULL, SOCK_CLOEXEC);
-	if (fd < 0)
-		die("accept: %m");
+	for (i = 0; i < n; i++) {
+		fds[i] = accept4(s, NULL, NULL, SOCK_CLOEXEC);
+		if (fds[i] < 0 || setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
+			die("accept: %m");
+	}
 	close(s);
 }
 
 /* The other end may be there later. */
 static void call(const struct sockaddr_in *a)
 {
-	int i, one = 1;
+	int i;
 
 	for (i = 0; i < CALLS; i++) {
-		fd = tcp_socket();
-		if (!connect(fd, (const struct sockaddr *)a, sizeof(*a)) &&
-		    !setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
+		fds[0] = tcp_socket();
+		if (!connect(fds[0], (const struct sockaddr *)a, sizeof(*a)))
 			return;
-		close(fd);
+		close(fds[0]);
 		usleep(CALL_US);
 	}
 	die("connect: %m");
 }
 
-static void open_end(const struct entry *e, enum end end)
+static void open_end(const struct entry *e, enum end end, unsigned int nth)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(PORT) };
-	int host = end == SENDS ? 0 : 1;
+	bool loopback = e->variant == by_loopback;
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
 
-	bytes = entry_bytes(e);
-	inet_pton(AF_INET, line_address(1), &a.sin_addr);
-	line_enter(host);
-	if (host)
+	(void)nth;
+	fd_open(e, BYTES_MAX);
+	inet_pton(AF_INET, loopback ? "127.0.0.1" : line_address(0), &a.sin_addr);
+	if (!loopback)
+		line_enter(end == SENDS ? 0 : 1);
+	if (end == SENDS)
 		answer(&a);
 	else
 		call(&a);
@@ -72,48 +80,17 @@ static void open_end(const struct entry *e, enum end end)
 
 static void send_one(const struct payload *p, bool more)
 {
-	size_t done = 0;
-	ssize_t n;
-
-	memcpy(buf + filled, p, bytes);
-	filled += bytes;
-	if (more && filled + bytes <= sizeof(buf))
-		return;
-	for (; done < filled; done += n) {
-		n = write(fd, buf + done, filled - done);
-		if (n <= 0)
-			die("write: %m");
-	}
-	filled = 0;
+	fd_send(fds, n, p, more);
 }
 
 static const struct payload *receive_one(void)
 {
-	ssize_t n;
-
-	if (filled - taken < bytes) {
-		memmove(buf, buf + taken, filled - taken);
-		filled -= taken;
-		taken = 0;
-	}
-	while (filled - taken < bytes) {
-		n = read(fd, buf + filled, sizeof(buf) - filled);
-		if (n <= 0)
-			die("read: %m");
-		filled += n;
-	}
-	taken += bytes;
-	return (const struct payload *)(buf + taken - bytes);
-}
-
-static void finish(void)
-{
-	shutdown(fd, SHUT_WR);
+	return fd_receive(fds[0]);
 }
 
 const struct subject tcp_subject = {
+	.prepare = prepare,
 	.open = open_end,
 	.send = send_one,
 	.receive = receive_one,
-	.finish = finish,
 };

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* One trial: the two ends as processes of their own, and a hog. */
+/* One trial: the ends as processes of their own, and a hog. */
 #include "bench.h"
 
-#include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,9 +10,11 @@
 #include <unistd.h>
 
 /* Besides what it is to take. */
-#define SLACK_S	30
+#define SLACK_S		30
+/* Between two events that only say that there are no more. */
+#define AGAIN_US	20000
 
-enum { SENDER, RECEIVER, HOG, BULK_SENDER, BULK_RECEIVER, PROCESSES };
+enum { SENDER, HOG, BULK_SENDER, BULK_RECEIVER, RECEIVERS, PROCESSES = RECEIVERS + SUBSCRIBERS_MAX };
 
 static struct trial *trial;
 static pid_t owner, running[PROCESSES];
@@ -46,16 +46,34 @@ void trial_init(void)
 	atexit(stop);
 }
 
+static unsigned int receivers(const struct entry *e)
+{
+	return e->subject->alone ? 0 : e->subscribers;
+}
+
+/* By what works for both ends in a process of its own, as far as there is one. */
+static uint64_t helper_used(void)
+{
+	const struct server *s = trial->entry->subject->server;
+
+	return s ? cpu_used(s->pid) : node_used();
+}
+
+static uint64_t used(void)
+{
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 static void meet(void)
 {
 	pthread_barrier_wait(&trial->barrier);
 }
 
 /* Threads that are started here may run where the node does, as they do their end's work beside it. */
-static void open_end(enum end end, int cpu)
+static void open_end(enum end end, unsigned int nth, int cpu)
 {
 	cpu_allow(getpid(), &trial->place->helpers);
-	trial->entry->subject->open(trial->entry, end);
+	trial->entry->subject->open(trial->entry, end, nth);
 	cpu_pin(cpu);
 	meet();
 }
@@ -65,39 +83,86 @@ void send_event(struct trial *t, const struct payload *p, bool more)
 	static union {
 		struct payload p;
 		char bytes[BYTES_MAX];
-	} event;
+	} event __attribute__((aligned(4096)));
 
 	event.p = *p;
 	t->entry->subject->send(&event.p, more);
 }
 
-static void sender(void)
+void trial_expect(const struct trial *t, const struct payload *p, uint32_t *seq)
 {
-	const struct subject *s = trial->entry->subject;
-	uint64_t used;
-
-	prctl(PR_SET_TIMERSLACK, 1);
-	open_end(SENDS, trial->place->sender);
-	send_event(trial, &(struct payload){ .seq = 1 }, false);
-	meet();
-	used = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	trial->table->kind->send(trial);
-	if (s->finish)
-		s->finish();
-	trial->cpu_ns += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used;
+	if (p->seq != *seq + 1 && (!t->entry->lossy || p->seq <= *seq))
+		die("%s: event %u instead of %u", t->entry->name, p->seq, *seq + 1);
+	*seq = p->seq;
 }
 
-static void receiver(void)
+void trial_received(struct trial *t, uint64_t events, uint64_t began, uint64_t ended)
 {
-	uint64_t used;
+	unsigned long long least = 0, greatest = t->ended;
 
-	open_end(trial->table->receiver, trial->place->receiver);
+	t->received += events;
+	while ((!least || began < least) && !atomic_compare_exchange_weak(&t->began, &least, began))
+		;
+	while (ended > greatest && !atomic_compare_exchange_weak(&t->ended, &greatest, ended))
+		;
+}
+
+/* Between the first and the last. */
+double trial_events_per_s(const struct trial *t)
+{
+	return ((double)t->received / t->entry->subscribers - 1) * 1e9 / (t->ended - t->began);
+}
+
+double trial_cpu_ns(const struct trial *t)
+{
+	return (double)t->cpu_ns * t->entry->subscribers / t->received;
+}
+
+/* Where the last event may be lost, it is told until all have heard it. */
+static void end(void)
+{
+	while (trial->entry->lossy && trial->done < receivers(trial->entry)) {
+		usleep(AGAIN_US);
+		send_event(trial, &(struct payload){ .last = 1 }, false);
+	}
+	meet();
+}
+
+static void sender(void)
+{
+	const struct entry *e = trial->entry;
+	uint64_t began, mine, helpers;
+
+	prctl(PR_SET_TIMERSLACK, 1);
+	open_end(SENDS, 0, trial->place->sender);
+	send_event(trial, &(struct payload){ .seq = 1 }, false);
+	meet();
+	began = now();
+	mine = used();
+	helpers = helper_used();
+	trial->table->kind->send(trial);
+	if (!receivers(e))
+		trial_received(trial, trial->sent, began, now());
+	end();
+	trial->cpu_ns += used() - mine + helper_used() - helpers;
+	if (e->subject->finish)
+		e->subject->finish();
+}
+
+static void receiver(unsigned int nth)
+{
+	const struct place *p = trial->place;
+	uint64_t mine;
+
+	open_end(trial->table->receiver, nth, nth % 2 ? p->sender : p->receiver);
 	while (!trial->entry->subject->receive())
 		;
 	meet();
-	used = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	mine = used();
 	trial->table->kind->receive(trial);
-	trial->cpu_ns += clock_ns(CLOCK_PROCESS_CPUTIME_ID) - used;
+	trial->cpu_ns += used() - mine;
+	trial->done++;
+	meet();
 }
 
 static void bulk_sender(void)
@@ -119,7 +184,18 @@ static void hog(void)
 		__asm__ volatile("");
 }
 
-static void start(int which, void (*run)(void))
+static void run(int which)
+{
+	switch (which) {
+	case SENDER: return sender();
+	case HOG: return hog();
+	case BULK_SENDER: return bulk_sender();
+	case BULK_RECEIVER: return bulk_receiver();
+	default: return receiver(which - RECEIVERS);
+	}
+}
+
+static void start(int which)
 {
 	running[which] = fork();
 	if (running[which] < 0)
@@ -132,24 +208,25 @@ static void start(int which, void (*run)(void))
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
 	alarm(trial->table->ms / 1000 + SLACK_S);
-	run();
+	run(which);
 	_exit(EXIT_SUCCESS);
 }
 
 /* False: it has taken too long, and is to be repeated. */
 static bool wait_ends(bool again)
 {
+	unsigned int ends = 1 + receivers(trial->entry);
 	int status, which;
 	pid_t pid;
 
-	while (running[SENDER] || running[RECEIVER]) {
+	for (; ends; ends--) {
 		pid = interrupted ? -1 : waitpid(-1, &status, 0);
 		if (pid < 0)
 			die("interrupted");
 		for (which = 0; which < PROCESSES && running[which] != pid; which++)
 			;
 		if (which == PROCESSES)
-			die("the node has ended");
+			die("the node, or a server, has ended");
 		running[which] = 0;
 		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
 			warning("%s, %s: it takes too long", trial->entry->name, trial->place->name);
@@ -165,34 +242,34 @@ static bool wait_ends(bool again)
 static bool attempt(const struct table *t, const struct entry *e, const struct place *p, double *figures, bool again)
 {
 	pthread_barrierattr_t shared;
-	uint64_t used;
+	unsigned int i;
 	bool ended;
 
-	memset(trial, 0, offsetof(struct trial, latency));
+	memset(trial, 0, sizeof(*trial));
 	trial->table = t;
 	trial->entry = e;
 	trial->place = p;
 	pthread_barrierattr_init(&shared);
 	pthread_barrierattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
-	pthread_barrier_init(&trial->barrier, &shared, 2);
+	pthread_barrier_init(&trial->barrier, &shared, 1 + receivers(e));
 	if (e->subject->prepare)
 		e->subject->prepare(e);
 	node_allow(&p->helpers);
+	if (e->subject->server)
+		cpu_allow(e->subject->server->pid, &p->helpers);
 	fflush(stdout);
-	used = node_used();
-	start(SENDER, sender);
-	start(RECEIVER, receiver);
+	start(SENDER);
+	for (i = 0; i < receivers(e); i++)
+		start(RECEIVERS + i);
 	if (p->hog)
-		start(HOG, hog);
+		start(HOG);
 	if (e->bulk) {
-		start(BULK_SENDER, bulk_sender);
-		start(BULK_RECEIVER, bulk_receiver);
+		start(BULK_SENDER);
+		start(BULK_RECEIVER);
 	}
 	ended = wait_ends(again);
-	if (ended) {
-		trial->cpu_ns += node_used() - used;
+	if (ended)
 		t->kind->result(trial, figures);
-	}
 	stop();
 	return ended;
 }
