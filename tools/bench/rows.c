@@ -20,8 +20,8 @@ const char *rows_lack(const struct table *t, const struct entry *e)
 {
 	const struct subject *s = e->subject;
 
-	if (t->kind->lacks)
-		return t->kind->lacks(e);
+	if (t->kind->run)
+		return t->kind->lacks ? t->kind->lacks(e) : NULL;
 	if (s->server && !server_up(s->server))
 		return "it is not installed";
 	return s->lacks ? s->lacks() : NULL;
