@@ -94,7 +94,7 @@ static void be_awake(struct rings *r)
 
 bool rings_take(struct rings *r, struct kecho_msg *msg)
 {
-	if (!kecho_port_give(&r->port, msg))
+	if (!kecho_port_give(&r->port, msg, NULL))
 		return false;
 	note(r);
 	return true;
@@ -140,6 +140,7 @@ static int serve(struct rings *r)
 
 static void rings_dead(struct rings *r)
 {
+	kecho_port_exit(&r->port);	/* again: for what has been published since */
 	munmap(r->memory, r->bytes);
 	kecho_channel_put(r->port.channel);
 	list_del_init(&r->awake);

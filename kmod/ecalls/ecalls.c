@@ -88,9 +88,9 @@ static bool on_take(struct kecho_rings_user *u, struct kecho_msg *msg)
 	struct rings *d = user_rings(u);
 	bool asleep = false;
 
-	if (!d || READ_ONCE(d->ending) || kecho_event_size(msg) > DIRECT_BYTES || !kecho_port_give(&d->port, msg))
+	if (!d || READ_ONCE(d->ending) || kecho_event_size(msg) > DIRECT_BYTES ||
+	    !kecho_port_give(&d->port, msg, &asleep))
 		return false;
-	kecho_port_tell(&d->port, &asleep);
 	if (asleep)
 		wake(d);
 	return true;

@@ -319,7 +319,8 @@ static bool all_have_room(struct kecho_channel *ch, const char *type, size_t len
 	struct kecho_sink *sink;
 
 	list_for_each_entry(sink, &ch->sinks, node)
-		if (sink_wants(sink, type, len) && !sink_room(sink, ch->settings.queue))
+		/* What is empty now remains so: nobody else puts anything there. */
+		if (READ_ONCE(sink->count) && sink_wants(sink, type, len) && !sink_room(sink, ch->settings.queue))
 			return false;
 	list_for_each_entry(m, &ch->members, node)
 		if (member_wants(m, type, len) && !member_room(m))

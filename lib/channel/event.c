@@ -5,15 +5,10 @@
 #include <linux/string.h>
 #include "event.h"
 
-struct kecho_msg *kecho_event_make(const char *type, u8 type_len, const void *attrs, u16 attrs_len, u32 len, gfp_t gfp)
+void kecho_event_begin(struct kecho_msg *msg, const char *type, u8 type_len, const void *attrs, u16 attrs_len)
 {
-	struct kecho_event_wire *ev;
-	struct kecho_msg *msg;
+	struct kecho_event_wire *ev = kecho_event(msg);
 
-	msg = kecho_msg_alloc(sizeof(*ev) + type_len + attrs_len + len, gfp);
-	if (!msg)
-		return NULL;
-	ev = kecho_event(msg);
 	memset(ev, 0, sizeof(*ev));
 	ev->type_len = type_len;
 	ev->attrs_len = cpu_to_le16(attrs_len);
@@ -21,6 +16,15 @@ struct kecho_msg *kecho_event_make(const char *type, u8 type_len, const void *at
 		memcpy(ev->bytes, type, type_len);
 	if (attrs_len)
 		memcpy(ev->bytes + type_len, attrs, attrs_len);
+}
+EXPORT_SYMBOL_GPL(kecho_event_begin);
+
+struct kecho_msg *kecho_event_make(const char *type, u8 type_len, const void *attrs, u16 attrs_len, u32 len, gfp_t gfp)
+{
+	struct kecho_msg *msg = kecho_msg_alloc(sizeof(struct kecho_event_wire) + type_len + attrs_len + len, gfp);
+
+	if (msg)
+		kecho_event_begin(msg, type, type_len, attrs, attrs_len);
 	return msg;
 }
 EXPORT_SYMBOL_GPL(kecho_event_make);

@@ -63,6 +63,8 @@ struct kecho_msg *kecho_event_alloc(const char *type, const struct kecho_attrs *
 
 /** kecho_event_make() - likewise, of a type that is not terminated, and of encoded attributes */
 struct kecho_msg *kecho_event_make(const char *type, u8 type_len, const void *attrs, u16 attrs_len, u32 len, gfp_t gfp);
+/** kecho_event_begin() - likewise, in a message of the length of all of it */
+void kecho_event_begin(struct kecho_msg *msg, const char *type, u8 type_len, const void *attrs, u16 attrs_len);
 
 /** kecho_event_view() - what the API shows of it; @lost and @flags are left 0 */
 void kecho_event_view(struct kecho_event *ev, struct kecho_msg *msg);

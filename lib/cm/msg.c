@@ -4,12 +4,8 @@
 #include <linux/slab.h>
 #include "msg.h"
 
-struct kecho_msg *kecho_msg_alloc(u32 len, gfp_t gfp)
+void kecho_msg_init(struct kecho_msg *msg, u32 len)
 {
-	struct kecho_msg *msg = kvmalloc(sizeof(*msg) + len, gfp | __GFP_NOWARN);
-
-	if (!msg)
-		return NULL;
 	refcount_set(&msg->ref, 1);
 	msg->len = len;
 	msg->off = 0;
@@ -17,6 +13,15 @@ struct kecho_msg *kecho_msg_alloc(u32 len, gfp_t gfp)
 	msg->gen = 0;
 	msg->release = NULL;
 	msg->owner = NULL;
+}
+EXPORT_SYMBOL_GPL(kecho_msg_init);
+
+struct kecho_msg *kecho_msg_alloc(u32 len, gfp_t gfp)
+{
+	struct kecho_msg *msg = kvmalloc(sizeof(*msg) + len, gfp | __GFP_NOWARN);
+
+	if (msg)
+		kecho_msg_init(msg, len);
 	return msg;
 }
 EXPORT_SYMBOL_GPL(kecho_msg_alloc);

@@ -32,6 +32,8 @@ struct kecho_msg {
 
 /** kecho_msg_alloc() - a message of @len bytes, not filled, one reference. NULL without memory. */
 struct kecho_msg *kecho_msg_alloc(u32 len, gfp_t gfp);
+/** kecho_msg_init() - what was allocated for as much or more is a new message; nobody has a reference */
+void kecho_msg_init(struct kecho_msg *msg, u32 len);
 struct kecho_msg *kecho_msg_get(struct kecho_msg *msg);
 /* Context: any that @release allows. */
 void kecho_msg_put(struct kecho_msg *msg);

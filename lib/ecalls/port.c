@@ -9,6 +9,8 @@
 #include "port.h"
 
 #define PAGE 4096u
+/* What a port may keep between two events. */
+#define SPARE_MAX 4096
 
 static u32 ring_size(u32 asked)
 {
@@ -60,6 +62,8 @@ void kecho_port_exit(struct kecho_port *p)
 	if (p->held)
 		kecho_sink_consumed(p->sink, p->held);
 	p->held = NULL;
+	kecho_msg_put(p->spare);
+	p->spare = NULL;
 }
 
 static int broken(struct kecho_port *p)
@@ -70,10 +74,37 @@ static int broken(struct kecho_port *p)
 
 /* --- publishing --- */
 
+/* An event that was only copied on to other rings leaves its memory to the next one. */
+static struct kecho_msg *alloc_event(struct kecho_port *p, u32 size)
+{
+	struct kecho_msg *msg = p->spare;
+
+	p->spare = NULL;
+	if (msg && size <= p->spare_size) {
+		kecho_msg_init(msg, size);
+		return msg;
+	}
+	kecho_msg_put(msg);
+	p->spare_size = size;
+	return kecho_msg_alloc(size, GFP_KERNEL_ACCOUNT);
+}
+
+/* The reference is the caller's to the last one. */
+static void spare_event(struct kecho_port *p, struct kecho_msg *msg)
+{
+	if (p->spare_size <= SPARE_MAX && refcount_dec_if_one(&msg->ref)) {
+		refcount_set(&msg->ref, 1);
+		p->spare = msg;
+	} else {
+		kecho_msg_put(msg);
+	}
+}
+
 /* NULL: @err says why. What is checked is our copy of it. */
 static struct kecho_msg *event_of(struct kecho_port *p, const u8 *record, u32 len, int *err)
 {
-	const char *type = (const char *)record;
+	const char *type;
+	const u8 *attrs;
 	struct kecho_frame f;
 	struct kecho_msg *msg;
 	u32 head;
@@ -88,20 +119,23 @@ static struct kecho_msg *event_of(struct kecho_port *p, const u8 *record, u32 le
 	if (len - head > READ_ONCE(p->channel->node->max_event))
 		return NULL;
 	*err = -ENOMEM;
-	type += f.header;
-	if (f.type_len)
-		msg = kecho_event_make(type, f.type_len, type + f.type_len, f.attrs_len, len - head, GFP_KERNEL_ACCOUNT);
-	else
-		msg = kecho_event_make(p->type, strlen(p->type), type, f.attrs_len, len - head, GFP_KERNEL_ACCOUNT);
+	type = (const char *)record + f.header;
+	attrs = record + f.header + f.type_len;
+	if (!f.type_len) {
+		type = p->type;
+		f.type_len = strlen(type);
+	}
+	msg = alloc_event(p, sizeof(struct kecho_event_wire) + f.type_len + f.attrs_len + len - head);
 	if (!msg)
 		return NULL;
+	kecho_event_begin(msg, type, f.type_len, attrs, f.attrs_len);
 	kecho_event(msg)->prio = f.prio;
 	kecho_event(msg)->deadline_us = cpu_to_le32(f.deadline_us);
 	memcpy(kecho_event_payload(msg), record + head, len - head);
 	if (!kecho_event_check(msg) && (!p->type[0] || kecho_event_is_type(msg, p->type)))
 		return msg;
 	*err = -EINVAL;
-	kecho_msg_put(msg);
+	spare_event(p, msg);
 	return NULL;
 }
 
@@ -123,9 +157,10 @@ int kecho_port_drain(struct kecho_port *p, u64 time_ns, u32 max, struct kecho_ba
 			break;
 		msg = event_of(p, record, len, &err);
 		if (msg) {
-			err = kecho_channel_publish(p->channel, msg, time_ns, batch);
+			err = kecho_channel_publish(p->channel, kecho_msg_get(msg), time_ns, batch);
 			if (err < 0)
 				kecho_msg_put(msg);
+			spare_event(p, msg);
 		}
 		if (err == -EAGAIN || err == -ENOMEM || err == -ENODEV)
 			break;
@@ -200,12 +235,14 @@ static int give_whole(struct kecho_port *p, struct kecho_msg *msg)
 	return give(p, msg, kecho_event_size(msg) - sizeof(struct kecho_event_wire), 0);
 }
 
-bool kecho_port_give(struct kecho_port *p, struct kecho_msg *msg)
+bool kecho_port_give(struct kecho_port *p, struct kecho_msg *msg, bool *wake)
 {
 	bool given;
 
 	spin_lock_bh(&p->lock);
 	given = !p->apart && !p->held && !give_whole(p, msg);
+	if (given && wake && kecho_ring_submit(&p->receive))
+		*wake = true;
 	spin_unlock_bh(&p->lock);
 	return given;
 }

@@ -17,6 +17,7 @@
  * @rings: the shared memory
  * @held: taken from the sink's queue, and still to be put into the ring. @lock
  * @apart: an event that no place in the ring is large enough for; the program reads it from the file. @lock
+ * @spare: memory of an event that has been published, and how much was allocated last
  * @refused: records that could not be published
  * @blocked: the last drain found no room in the channel, or that it has gone
  * @awake: the home looks by itself for more to drain and for room to fill, and need not be kicked. @lock
@@ -34,6 +35,8 @@ struct kecho_port {
 	bool awake;
 	struct kecho_msg *held;
 	struct kecho_msg *apart;
+	struct kecho_msg *spare;
+	u32 spare_size;
 	u64 refused;
 };
 
@@ -70,9 +73,10 @@ bool kecho_port_idle(struct kecho_port *p);
 
 /**
  * kecho_port_give() - give the program an event that its sink is about to queue, the first one there
- * Nothing is told yet. Return: false: it is to be queued. Context: any, as of &struct kecho_node_ops.take
+ * @wake: set if the program sleeps; NULL: kecho_port_tell() is to follow
+ * Return: false: it is to be queued. Context: any, as of &struct kecho_node_ops.take
  */
-bool kecho_port_give(struct kecho_port *p, struct kecho_msg *msg);
+bool kecho_port_give(struct kecho_port *p, struct kecho_msg *msg, bool *wake);
 /** kecho_port_tell() - tell the program of what it was given; @wake: set if it sleeps. Only of a port with a sink */
 void kecho_port_tell(struct kecho_port *p, bool *wake);
 

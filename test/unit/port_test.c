@@ -42,10 +42,8 @@ static bool on_take(struct kecho_sink *sink, struct kecho_msg *msg)
 {
 	bool wake = false;
 
-	if (!takes || sink->home != &port || !kecho_port_give(&port, msg))
+	if (!takes || sink->home != &port || !kecho_port_give(&port, msg, ready_fills ? &wake : NULL))
 		return false;
-	if (ready_fills)
-		kecho_port_tell(&port, &wake);
 	if (wake)
 		program_woken();
 	return true;

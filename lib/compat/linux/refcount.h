@@ -30,4 +30,15 @@ static inline bool refcount_dec_and_test(refcount_t *r)
 {
 	return likely(kecho_one_thread) ? --r->refs == 0 : __atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) == 0;
 }
+
+static inline bool refcount_dec_if_one(refcount_t *r)
+{
+	int one = 1;
+
+	if (refcount_read(r) != 1)
+		return false;
+	if (likely(kecho_one_thread))
+		r->refs = 0;
+	return likely(kecho_one_thread) || __atomic_compare_exchange_n(&r->refs, &one, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
 #endif
