@@ -173,6 +173,14 @@ static void assert_text(struct kecho_text *t, const char *want)
 	kecho_text_free(t);
 }
 
+static void assert_text_has(struct kecho_text *t, const char *want)
+{
+	kecho_text_append(t, "", 1);
+	assert_int_equal(t->err, 0);
+	assert_non_null(strstr(t->buf, want));
+	kecho_text_free(t);
+}
+
 /* --- channels --- */
 
 static void names(void **state)
@@ -690,11 +698,9 @@ static void expires(void **state)
 	assert_int_equal(s->expired, 2);
 	assert_int_equal(s->lost, 0);
 	kecho_show_members(&t, ch);
-	assert_non_null(strstr(t.buf, "\texpired=2\tlost=0\n"));
-	kecho_text_free(&t);
+	assert_text_has(&t, "\texpired=2\tlost=0\n");
 	kecho_show_stats(&t, &node);
-	assert_non_null(strstr(t.buf, "\nexpired=2\n"));
-	kecho_text_free(&t);
+	assert_text_has(&t, "\nexpired=2\n");
 	/* A full queue loses those first. */
 	assert_int_equal(set("kecho.overflow=drop-oldest"), 0);
 	publish_prio("f", 0, 1, 1000);
@@ -1416,9 +1422,7 @@ static void members_file(void **state)
 	kecho_source_close(ch, 0);
 	kecho_source_close(ch, 0);
 	kecho_show_members(&t, ch);
-	kecho_text_append(&t, "", 1);
-	assert_true(strstr(t.buf, "\trole=s\t"));
-	kecho_text_free(&t);
+	assert_text_has(&t, "\trole=s\t");
 	kecho_sink_close(s, 0);
 	kecho_sink_close(d, 0);
 }
