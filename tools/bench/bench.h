@@ -325,7 +325,7 @@ struct server {
 	bool tcp;
 	void (*run)(const struct server *s);
 	bool (*ready)(const struct server *s);
-	char dir[64], address[96];
+	char dir[96], address[108];	/* as long as that of a Unix socket may be */
 	pid_t pid;
 };
 
