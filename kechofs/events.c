@@ -255,6 +255,9 @@ void events_write(struct fs *fs, fuse_req_t req, struct file *f, const void *dat
 	/* Nobody overtakes those who wait. */
 	if (list_empty(&f->dir->blocked))
 		done = try_write(fs, f, data, size, 0, &wait);
+	/* Readers wait for it, the writer need not. */
+	while (done > 0 && fs_settle_file(fs))
+		;
 	if (!wait || (f->flags & O_NONBLOCK && !f->part)) {
 		if (done < 0 && off && !wait)
 			f->error = -done;

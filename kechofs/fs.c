@@ -400,14 +400,25 @@ static void settle_file(struct file *f)
 	}
 }
 
+bool fs_settle_file(struct fs *fs)
+{
+	struct file *f = list_first_entry_or_null(&fs->noted_files, struct file, noted);
+
+	if (!f)
+		return false;
+	list_del_init(&f->noted);
+	f->is_noted = false;
+	settle_file(f);
+	return true;
+}
+
 bool fs_settle(struct home *h)
 {
 	struct fs *fs = container_of(h, struct fs, home);
-	struct file *f;
 	struct dir *d;
 
-	/* Those first who count microseconds. */
-	if (rings_settle(fs))
+	/* Those first who count microseconds, and readers before who is told that there was something. */
+	if (rings_settle(fs) || fs_settle_file(fs))
 		return true;
 	if (!list_empty(&fs->interrupted)) {
 		settle_interrupted(fs);
@@ -415,11 +426,6 @@ bool fs_settle(struct home *h)
 		d = list_first_entry(&fs->noted_dirs, struct dir, noted);
 		list_del_init(&d->noted);
 		settle_dir(fs, d);
-	} else if (!list_empty(&fs->noted_files)) {
-		f = list_first_entry(&fs->noted_files, struct file, noted);
-		list_del_init(&f->noted);
-		f->is_noted = false;
-		settle_file(f);
 	} else {
 		return false;
 	}

@@ -249,4 +249,6 @@ void file_note(struct fs *fs, struct file *f);
 void file_free(struct file *f);
 void dir_note(struct fs *fs, struct dir *d);
 bool fs_settle(struct home *h);
+/** fs_settle_file() - of that, a file whose readers are to be answered. False: there is none */
+bool fs_settle_file(struct fs *fs);
 #endif

@@ -78,7 +78,7 @@ struct subject {
 	bool alone, stalls;
 };
 
-extern const struct subject kecho_subject, zmq_subject, nats_subject, redis_subject, mosquitto_subject, tipc_subject;
+extern const struct subject kecho_subject, files_subject, zmq_subject, nats_subject, redis_subject, mosquitto_subject, tipc_subject;
 extern const struct subject pipe_subject, eventfd_subject, tcp_subject, udp_subject, fuse_subject, fuse_write_subject;
 
 /*

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* KECho, by libkecho. */
+/* KECho, by libkecho; and by its files alone. */
 #include "bench.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -193,6 +194,49 @@ static void tidy(void)
 	for (i = 0; rmdir(path) && errno == EBUSY && i < LEAVE_TRIES; i++)
 		usleep(LEAVE_US);
 }
+
+/* --- an event is a packet: one write(2), one read(2) --- */
+
+static int events;
+
+static void files_open(const struct entry *e, enum end end, unsigned int nth)
+{
+	char path[PATH_MAX];
+
+	(void)nth;
+	snprintf(path, sizeof(path), "%s/%s/events", node_dir(end), channel);
+	events = open(path, O_DIRECT | O_CLOEXEC | (end == SENDS ? O_WRONLY : O_RDONLY) | (end == SPINS ? O_NONBLOCK : 0));
+	if (events < 0)
+		die("%s: %m", path);
+	fd_open(e, e->bytes);
+}
+
+static void files_send(const struct payload *p, bool more)
+{
+	(void)more;
+	fd_send(&events, 1, p, false);
+}
+
+static const struct payload *files_receive(void)
+{
+	return fd_receive(events);
+}
+
+static void files_prepare(const struct entry *e)
+{
+	struct entry as_it_is = *e;
+
+	as_it_is.variant = &(const struct kecho_variant){ 0 };
+	prepare(&as_it_is);
+}
+
+const struct subject files_subject = {
+	.prepare = files_prepare,
+	.open = files_open,
+	.send = files_send,
+	.receive = files_receive,
+	.tidy = tidy,
+};
 
 const struct subject kecho_subject = {
 	.prepare = prepare,

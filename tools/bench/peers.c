@@ -2,12 +2,12 @@
 /* KECho on one host beside what people would use instead: as it is, and by sizes of events, numbers of subscribers and rates. */
 #include "bench.h"
 
-static const struct kecho_variant rings, files = { .via = "file" }, fit = { .fit = true };
+static const struct kecho_variant rings, fit = { .fit = true };
 
 #define MS(n)		.ms = n, .receiver = SLEEPS
 #define BLOCK		"kecho.overflow=block"
 #define RINGS		"libkecho as it is, each event by itself, "
-#define FILES		"libkecho without rings: the events file in framed mode, "
+#define FILES		"the events file: an event is a packet, a write(2) and a read(2) each, "
 #define FIT		"libkecho, rings for eight events at least, each event by itself, " BLOCK
 #define ZMQ		"XPUB with ZMQ_XPUB_NODROP and SUB, high-water marks of 10000 events or 16 MiB, over "
 #define NATS		"nats-server by the loopback device, max_pending 1 GB; libnats, subscriptions without limits, SendAsap if there is a rate"
@@ -26,7 +26,7 @@ static const struct kecho_variant rings, files = { .via = "file" }, fit = { .fit
 static const struct entry throughput_entries[] = {
 	ENTRY("kecho, rings", &kecho_subject, &rings, RINGS BLOCK, .base = true),
 	ENTRY("kecho, rings, 64 at once", &kecho_subject, &rings, "the same with KECHO_MORE", .batch = 64),
-	ENTRY("kecho, files", &kecho_subject, &files, FILES BLOCK, .base = true),
+	ENTRY("kecho, files", &files_subject, NULL, FILES BLOCK, .base = true),
 	ENTRY("ZeroMQ, ipc", &zmq_subject, NULL, ZMQ "ipc", .base = true),
 	ENTRY("ZeroMQ, tcp", &zmq_subject, by_loopback, ZMQ "the loopback device"),
 	ENTRY("NATS", &nats_subject, NULL, NATS),
@@ -43,7 +43,7 @@ static const struct entry throughput_entries[] = {
 
 static const struct entry sleeping_entries[] = {
 	ENTRY("kecho, rings", &kecho_subject, &rings, RINGS BLOCK, .base = true),
-	ENTRY("kecho, files", &kecho_subject, &files, FILES BLOCK, .base = true),
+	ENTRY("kecho, files", &files_subject, NULL, FILES BLOCK, .base = true),
 	ENTRY("ZeroMQ, ipc", &zmq_subject, NULL, ZMQ "ipc", .base = true),
 	ENTRY("ZeroMQ, tcp", &zmq_subject, by_loopback, ZMQ "the loopback device"),
 	ENTRY("NATS", &nats_subject, NULL, NATS),
@@ -81,7 +81,7 @@ static const unsigned int some_sizes[] = { 16, 1 << 10, 16 << 10, 128 << 10, 1 <
 
 static const struct entry size_entries[] = {
 	ENTRY("kecho, rings", &kecho_subject, &fit, FIT, .base = true),
-	ENTRY("kecho, files", &kecho_subject, &files, FILES BLOCK, .base = true),
+	ENTRY("kecho, files", &files_subject, NULL, FILES BLOCK, .base = true),
 	ENTRY("ZeroMQ, ipc", &zmq_subject, NULL, ZMQ "ipc"),
 	ENTRY("ZeroMQ, tcp", &zmq_subject, by_loopback, ZMQ "the loopback device"),
 	ENTRY("NATS", &nats_subject, NULL, NATS),
@@ -113,7 +113,7 @@ static const unsigned int all_numbers[] = { 1, 2, 4, 8, 16, 32, 64 }, some_numbe
 
 static const struct entry fanout_entries[] = {
 	ENTRY("kecho, rings", &kecho_subject, &rings, RINGS BLOCK, .base = true),
-	ENTRY("kecho, files", &kecho_subject, &files, FILES BLOCK, .base = true),
+	ENTRY("kecho, files", &files_subject, NULL, FILES BLOCK, .base = true),
 	ENTRY("ZeroMQ, ipc", &zmq_subject, NULL, ZMQ "ipc"),
 	ENTRY("ZeroMQ, tcp", &zmq_subject, by_loopback, ZMQ "the loopback device"),
 	ENTRY("NATS", &nats_subject, NULL, NATS),
@@ -146,7 +146,7 @@ static const unsigned int all_rates[] = { 1000, 3000, 10000, 30000, 100000, 3000
 
 static const struct entry rate_entries[] = {
 	ENTRY("kecho, rings", &kecho_subject, &rings, RINGS "kecho.overflow=drop-oldest", .base = true, .lossy = true),
-	ENTRY("kecho, files", &kecho_subject, &files, FILES "kecho.overflow=drop-oldest", .base = true, .lossy = true, .most = 100000),
+	ENTRY("kecho, files", &files_subject, NULL, FILES "kecho.overflow=drop-oldest", .base = true, .lossy = true, .most = 100000),
 	ENTRY("ZeroMQ, ipc", &zmq_subject, NULL, ZMQ "ipc"),
 	ENTRY("NATS", &nats_subject, NULL, NATS, .most = 300000),
 	ENTRY("Redis", &redis_subject, NULL, EACH, .most = 300000),

@@ -6,7 +6,7 @@
 
 #define BOOST_US	1000
 
-static const struct kecho_variant rings, awake = { .idle_us = 1000 }, files = { .via = "file" };
+static const struct kecho_variant rings, awake = { .idle_us = 1000 };
 static const struct kecho_variant boost_nice = { .boost = KECHO_BOOST_NICE, .nice = -10, .max_us = BOOST_US };
 static const struct kecho_variant boost_fifo = { .boost = KECHO_BOOST_FIFO, .max_us = BOOST_US };
 
@@ -18,7 +18,7 @@ static const struct entry throughput_entries[] = {
 	ENTRY("kecho, rings, 64 at once", &kecho_subject, &rings, "KECHO_MORE, " BLOCK, .batch = 64),
 	ENTRY("kecho, rings", &kecho_subject, &rings, "each event by itself, " BLOCK),
 	ENTRY("kecho, rings, node awake", &kecho_subject, &awake, "the same, idle_us 1000"),
-	ENTRY("kecho, files", &kecho_subject, &files, "the events file in framed mode, " BLOCK),
+	ENTRY("kecho, files", &files_subject, NULL, "the events file: an event is a packet, a write(2) and a read(2) each, " BLOCK),
 	ENTRY("ZeroMQ", &zmq_subject, NULL, ZMQ, .base = true),
 	ENTRY("pipe, 64 at once", &pipe_subject, NULL, "writes of 4096 bytes, and reads of up to as much", .batch = 64, .base = true),
 	ENTRY("pipe", &pipe_subject, NULL, "writes and reads of 64 bytes", .base = true),
@@ -26,7 +26,7 @@ static const struct entry throughput_entries[] = {
 
 static const struct entry sleeping_entries[] = {
 	ENTRY("kecho, rings", &kecho_subject, &rings, "kecho_poll() without a limit; the node sleeps, too"),
-	ENTRY("kecho, files", &kecho_subject, &files, "poll(2) and read(2) of the events file"),
+	ENTRY("kecho, files", &files_subject, NULL, "read(2) of the events file, in packets"),
 	ENTRY("eventfd", &eventfd_subject, NULL, MEMORY ", and read(2) of an eventfd", .base = true),
 	ENTRY("pipe", &pipe_subject, NULL, "read(2)"),
 	ENTRY("ZeroMQ", &zmq_subject, NULL, ZMQ "; zmq_recv()", .base = true),
