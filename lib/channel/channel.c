@@ -131,8 +131,10 @@ void kecho_channel_leave(struct kecho_channel *ch, u64 now)
 	WRITE_ONCE(ch->gone, true);
 	ch->settings.retain = 0;
 	channel_trim_retained(ch);
+	/* A filter that watches has nobody to wake. */
 	list_for_each_entry(sink, &ch->sinks, node)
-		node->ops->ready(sink);
+		if (!sink->watch)
+			node->ops->ready(sink);
 	spin_unlock_bh(&ch->lock);
 	channel_room_made(ch);
 	channel_joined(ch);

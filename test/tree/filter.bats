@@ -214,6 +214,17 @@ END
 	received "$READER_PID" "$T/out" x
 }
 
+@test "a channel that a filter watches can be left; then nothing is heard of it" {
+	mkdir "$KECHO_DIR/watched"
+	filter 'out least attr=load from=watched'
+	echo x >"$KECHO_DIR/watched/events"
+	rmdir "$KECHO_DIR/watched"
+	chain 'out least attr=load from=watched'
+	echo x >"$D/events"
+	filter -0
+	users_are least 0
+}
+
 @test "a node that ends takes its filters with it" {
 	# shellcheck disable=SC2034
 	local KECHO_ENTER=(unshare --net)
@@ -222,6 +233,7 @@ END
 	echo 'in type only=x' >"$T/own/a/filter"
 	echo 'out dedup' >"$T/own/a/filter"
 	echo 'out type only=x' >"$T/own/b/filter"
+	echo 'out least attr=load from=a' >"$T/own/b/filter"
 	echo x >"$T/own/a/events"
 	users_are type 2
 	backend_stop "$T/own"
