@@ -19,9 +19,13 @@ CORE_LIBS := $(LIBS) -lsodium
 CORE := $(wildcard lib/compat/*.c lib/attr/*.c lib/cm/*.c lib/group/*.c lib/channel/*.c lib/ecalls/*.c)
 HOME_SRC := kechofs/home.c kechofs/net.c kechofs/tcp.c kechofs/rudp.c kechofs/log.c kechofs/daemon.c
 FS_SRC := $(filter-out $(HOME_SRC),$(wildcard kechofs/*.c))
-CLI_SRC := $(wildcard tools/kecho/*.c)
+# Services: what has no I/O is tested by itself.
+SERVICES_CORE := $(addprefix lib/services/,lb_msg.c lb_server.c lb_ask.c)
+SERVICES_SRC := $(filter-out lib/services/echo.c,$(wildcard lib/services/*.c))
+CLI_SRC := $(wildcard tools/kecho/*.c) tools/chain.c tools/listen.c
+HTTPD_SRC := $(wildcard tools/httpd-lb/*.c) tools/chain.c tools/listen.c
 BENCH_SRC := $(wildcard tools/bench/*.c)
-CLIENT_SRC := $(wildcard lib/client/*.c lib/attr/*.c lib/compat/*.c) lib/ecalls/ring.c
+CLIENT_SRC := $(wildcard lib/client/*.c lib/attr/*.c lib/compat/*.c)
 UNIT := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(wildcard test/unit/*_test.c))
 UNIT_LIB := $(filter-out %_test.c,$(wildcard test/unit/*.c))
 FUZZ := $(patsubst test/fuzz/%.c,$(BUILD)/test/fuzz/%,$(wildcard test/fuzz/*_fuzz.c))
@@ -44,11 +48,11 @@ MODULES_SRC := $(DESTDIR)/usr/src/kecho-$(VERSION)
 FILTERS := $(patsubst filters/%.c,$(BUILD)/filters/%.so,$(FILTERS_SRC))
 # Examples, of which nothing else depends: only where their compiler is.
 BPF := $(if $(shell command -v clang),$(patsubst filters/%.c,$(BUILD)/filters/%.o,$(wildcard filters/*.bpf.c)))
-PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho
+PROGRAMS := $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho $(BUILD)/bin/kecho-httpd-lb
 LIBRARY := $(addprefix $(BUILD)/lib/,libkecho.so.$(VERSION) libkecho.so.0 libkecho.so libkecho.a kecho.pc)
 EXAMPLES := $(patsubst %.c,$(BUILD)/%,$(wildcard examples/*.c))
 
-.PHONY: all unit san fuzzers deps run bench check check-unit check-san check-tree check-cluster check-asan check-debug check-debug-kernel check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
+.PHONY: all unit unit-threads san fuzzers deps run demo bench bench-check check check-unit check-san check-tree check-cluster check-asan check-debug check-debug-kernel check-sparse check-selftest check-vm kmod install install-modules uninstall clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -75,16 +79,21 @@ $(BUILD)/bin/kecho-groupd: $(call obj,$(CORE) $(HOME_SRC) tools/kecho-groupd.c)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 
-$(BUILD)/bin/kecho: $(call program,$(CLI_SRC)) $(BUILD)/lib/libkecho.a
+$(BUILD)/bin/kecho: $(call program,$(CLI_SRC) $(SERVICES_SRC)) $(BUILD)/lib/libkecho.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -ljansson $(LIBS)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs ncursesw) -ljansson $(LIBS)
+
+$(BUILD)/bin/kecho-httpd-lb: $(call program,$(HTTPD_SRC) $(SERVICES_SRC)) $(BUILD)/lib/libkecho.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libmicrohttpd libcurl) $(LIBS)
 
 # Not of all: it needs what it compares with.
 $(BUILD)/bin/kecho-bench: $(call program,$(BENCH_SRC)) $(BUILD)/lib/libkecho.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libzmq libnats libmosquitto hiredis fuse3) -ljansson -lm $(LIBS)
+	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libzmq libnats libmosquitto hiredis fuse3 libmicrohttpd libcurl) -ljansson -lm $(LIBS)
 
 # Of either form only what the map names can be seen.
 $(BUILD)/lib/libkecho.so.$(VERSION): lib/client/libkecho.map $(call pic,$(CLIENT_SRC))
@@ -112,7 +121,7 @@ $(EXAMPLES) $(BUILD)/test/tree/client: $(BUILD)/%: $(BUILD)/obj/program/%.o $(BU
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/lib/libkecho.a $(LIBS)
 
-$(BUILD)/test/unit/%_test: $(BUILD)/obj/test/unit/%_test.o $(call obj,$(UNIT_LIB) $(CORE))
+$(BUILD)/test/unit/%_test: $(BUILD)/obj/test/unit/%_test.o $(call obj,$(UNIT_LIB) $(SERVICES_CORE) $(CORE))
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ -lcmocka $(CORE_LIBS)
@@ -121,7 +130,7 @@ $(BUILD)/test/unit/%_test: $(BUILD)/obj/test/unit/%_test.o $(call obj,$(UNIT_LIB
 $(BUILD)/test/fuzz/%: test/fuzz/%.c test/fuzz/fuzz.h $(CORE) $(wildcard lib/*/*.h filters/*.c)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
-	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(COREFLAGS) -o $@ $< $(CORE) $(CORE_LIBS)
+	$(Q)clang -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(COREFLAGS) -o $@ $< $(SERVICES_CORE) $(CORE) $(CORE_LIBS)
 
 $(BUILD)/obj/program/%.o: %.c
 	@mkdir -p $(@D)
@@ -145,10 +154,19 @@ deps:
 
 unit: $(UNIT)
 
+# Those that start threads: for the others TSan has nothing to find.
+unit-threads: $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(shell grep -l pthread_create test/unit/*_test.c))
+
 run:
 	@scripts/dependencies build
 	@$(MAKE) --no-print-directory all
 	@scripts/run
+
+# Three hosts on this one, and a web cluster that balances its load.
+demo:
+	@scripts/dependencies demo
+	@$(MAKE) --no-print-directory all
+	@scripts/demo $(if $(KEEP),keep)
 
 check: deps
 	@$(MAKE) --no-print-directory -j2 all unit $(BUILD)/bin/kecho-bench
@@ -159,6 +177,15 @@ bench:
 	@scripts/dependencies bench
 	@$(MAKE) --no-print-directory all $(BUILD)/bin/kecho-bench
 	@$(BUILD)/bin/kecho-bench -o $(BUILD)/bench
+
+# In instructions, in a guest; those of another version are BASE, a file that this has made there.
+COUNTS := $(BUILD)/bench/icount/calls.json
+bench-check:
+	@[ ! '$(BASE)' -ef $(COUNTS) ] || { echo 'BASE is what this writes: make a copy of it' >&2; exit 1; }
+	@scripts/dependencies vm
+	@$(MAKE) --no-print-directory all $(BUILD)/bin/kecho-bench
+	@scripts/bench-icount $(COUNTS)
+	@$(if $(BASE),scripts/bench-check $(COUNTS) $(BASE))
 
 # The kernel modules, for the running kernel or KVER; their tests run in guests.
 kmod:
@@ -189,7 +216,7 @@ check-tree check-cluster: check-%: deps
 # The unit tests again under the sanitizers, and the fuzzers of what comes from outside.
 san:
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' CFLAGS='-O1 -g' unit
-	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/tsan SAN='-fsanitize=thread' CFLAGS='-O1 -g' unit
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)/tsan SAN='-fsanitize=thread' CFLAGS='-O1 -g' unit-threads
 	@$(MAKE) --no-print-directory -j2 fuzzers
 
 fuzzers: $(FUZZ)
@@ -213,7 +240,7 @@ check-debug: check-asan
 
 # The modules that have been built for KVER are installed, too; for other kernels DKMS builds them from the source.
 install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
-	install -D -m755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd
+	install -D -m755 -t $(DESTDIR)$(PREFIX)/sbin $(BUILD)/bin/kechofsd $(BUILD)/bin/kecho-groupd $(BUILD)/bin/kecho-httpd-lb
 	ln -sf kechofsd $(DESTDIR)$(PREFIX)/sbin/kechofs
 	install -D -m755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/kecho
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib $(BUILD)/lib/libkecho.so.$(VERSION) $(BUILD)/lib/libkecho.a
@@ -230,6 +257,7 @@ install: all $(if $(wildcard $(MODULES_BUILT)),install-modules)
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/*.5
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man7 man/*.7
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/*.8
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/doc/kecho packaging/haproxy/haproxy.cfg
 	install -D -m644 completion/kecho.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kecho
 	mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for u in $(notdir $(UNITS)); do \
@@ -251,11 +279,11 @@ install-modules:
 
 uninstall:
 	$(if $(DESTDIR),,! dkms status kecho/$(VERSION) 2>/dev/null | grep . || dkms remove kecho/$(VERSION) --all)
-	rm -rf $(MODULES_SRC) $(DESTDIR)$(PREFIX)/include/kecho
+	rm -rf $(MODULES_SRC) $(DESTDIR)$(PREFIX)/include/kecho $(DESTDIR)$(PREFIX)/share/doc/kecho
 	for d in $(DESTDIR)/lib/modules/*/updates/kecho; do \
 		[ ! -d $$d ] || { rm -r $$d && $(if $(DESTDIR),:,v=$${d%/updates/kecho} && depmod $${v##*/}); } || exit 1; \
 	done
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/kechofsd sbin/kechofs sbin/kecho-groupd bin/kecho include/linux/kecho.h include/linux/kecho_bpf.h \
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,sbin/kechofsd sbin/kechofs sbin/kecho-groupd sbin/kecho-httpd-lb bin/kecho include/linux/kecho.h include/linux/kecho_bpf.h \
 		lib/libkecho.so lib/libkecho.so.0 lib/libkecho.so.$(VERSION) lib/libkecho.a lib/pkgconfig/kecho.pc \
 		$(patsubst $(BUILD)/%,lib/kecho/%,$(FILTERS) $(BPF)) \
 		$(addprefix lib/systemd/system/,$(notdir $(UNITS))) share/bash-completion/completions/kecho $(foreach p,$(wildcard man/*),share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))))
@@ -267,13 +295,16 @@ clean:
 help:
 	@echo 'make                build the programs into $(BUILD)/bin, libkecho into $(BUILD)/lib'
 	@echo 'make run            install what is missing, build, start a node at /kecho and show an event travel'
+	@echo 'make demo           three hosts in network namespaces, from nothing to a balanced web cluster; KEEP=1: it stays'
 	@echo 'make check          install what is missing and run every test'
 	@echo 'make check-unit     unit tests          make check-san      the same under sanitizers, and the fuzzers'
 	@echo 'make check-tree     the mounted tree    make check-cluster  several hosts in network namespaces'
 	@echo 'make check-debug    both of these:'
 	@echo 'make check-asan          tree and cluster tests with the programs under ASan and UBSan'
 	@echo 'make check-debug-kernel  the tree, cluster and unit tests and those of the modules on a kernel with KASAN and lockdep'
-	@echo 'make bench          install what is missing and measure: kecho-bench(1); what it found goes to $(BUILD)/bench, too'
+	@echo 'make bench          install what is missing and measure: kecho-bench(1); the report is $(BUILD)/bench/report.md'
+	@echo 'make bench-check BASE=FILE  count instructions, and compare with FILE, which this has made of another version:'
+	@echo '                    $(COUNTS); without BASE, only count'
 	@echo 'make kmod           the kernel modules, for this kernel or KVER=release, into $(BUILD)/kmod'
 	@echo 'make check-sparse   the modules'"'"' sources by sparse, byte orders too'
 	@echo 'make check-selftest the unit tests inside Debian'"'"'s kernels 6.1 and 6.12'

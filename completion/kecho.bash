@@ -40,7 +40,7 @@ _kecho()
 	local cur prev words cword
 	_init_completion -n = || return
 
-	local commands='up down ls join leave pub sub members attrs filter stat help version'
+	local commands='up down ls join leave pub sub members attrs filter res serve req resmon agent-check stat top help version'
 	local command=${words[1]} options='' arguments='' channel='' i nargs=0
 
 	if ((cword == 1)); then
@@ -51,14 +51,22 @@ _kecho()
 	# The arguments before the cursor: how many, and the first, which is the channel.
 	for ((i = 2; i < cword; i++)); do
 		case ${words[i]} in
-			-[WnftapoH] | --count | --timeout | --type | --file | --attr | --prio | \
+			-[WnftapoHw] | --count | --jobs | --queue | --wait | --timeout | --type | --file | --attr | --prio | \
 			--wait-members | --deadline | --options | --home | --format) ((i++)) ;;
+			-[jq]) [[ $command != serve ]] || ((i++)) ;;
 			-*) ;;
 			*) ((nargs++)) || channel=${words[i]} ;;
 		esac
 	done
 
 	case $command:$prev in
+		agent-check:-c | agent-check:--channel)
+			mapfile -t COMPREPLY < <(compgen -W "$(_kecho_directories)" -- "$cur")
+			return
+			;;
+		agent-check:-[laf] | agent-check:--listen | agent-check:--attr | agent-check:--full)
+			return
+			;;
 		pub:-f | pub:--file)
 			_filedir
 			return
@@ -81,8 +89,18 @@ _kecho()
 			mapfile -t COMPREPLY < <(compgen -W 'auto kernel fuse' -- "$cur")
 			return
 			;;
+		resmon:-c | resmon:--channel | top:-c | top:--channel)
+			mapfile -t COMPREPLY < <(compgen -W "$(_kecho_directories)" -- "$cur")
+			return
+			;;
+		top:-s | top:--sort)
+			mapfile -t COMPREPLY < <(compgen -W 'load cpu mem disk net_rx net_tx age_ms node' -- "$cur")
+			return
+			;;
+		resmon:-i | resmon:--interval | top:-[dn] | top:--delay | top:--count | \
 		sub:-[Wna] | sub:--attr | sub:--count | sub:--timeout | sub:--format | pub:-[ap] | pub:--attr | \
-		pub:--prio | pub:--deadline | pub:--wait-members | pub:--timeout)
+		pub:--prio | pub:--deadline | pub:--wait-members | pub:--timeout | \
+		serve:-[jq] | serve:--jobs | serve:--queue | req:-[nwW] | req:--wait | req:--timeout)
 			return
 			;;
 	esac
@@ -130,11 +148,37 @@ _kecho()
 				2:del | 2:set) arguments=$(_kecho_filters "$channel") ;;
 			esac
 			;;
+		serve)
+			options='--jobs --queue --help'
+			((nargs == 0)) && arguments=$(_kecho_directories)
+			;;
+		req)
+			options='--wait --timeout --once --cancel --verbose --help'
+			((nargs == 0)) && arguments=$(_kecho_directories)
+			;;
+		res)
+			case $nargs:$channel in
+				0:*) arguments='offer request release ls' ;;
+				*:offer) options='--channel --attr --ttl --new --help' arguments='cpu memory disk' ;;
+				*:request) options='--channel --best --ttl --wait --help' ;;
+				*:release) options='--channel --wait --help' ;;
+				*:ls) options='--channel --wait --leases --json --help' ;;
+			esac
+			;;
 		ls)
 			options='--json --help'
 			;;
+		resmon)
+			options='--channel --interval --help'
+			;;
+		agent-check)
+			options='--listen --channel --attr --full --help'
+			;;
 		stat)
 			options='--json --peers --help'
+			;;
+		top)
+			options='--batch --channel --count --delay --json --sort --help'
 			;;
 		help)
 			arguments=$commands

@@ -15,7 +15,7 @@
 
 /**
  * struct boost - lives from the first KECHO_IOC_BOOST to the file's end
- * @raised: in fs->boosts while the thread is favoured, until @until at the latest
+ * @raised: in fs->boosts while the thread is favoured, until @until at the latest, by the last event that has come
  * @tid: 0: no more; @born: when it began, so that another one with its number is not taken for it
  * @own_nice: what it had before it was raised
  */
@@ -113,6 +113,7 @@ void boost_raise(struct fs *fs, struct boost *b)
 	struct sched_param rt = { .sched_priority = sched_get_priority_min(SCHED_FIFO) };
 	int err;
 
+	b->until = home_now() + b->wish.max_us * 1000ull;
 	if (!b->tid || !list_empty(&b->raised) || (sched_getscheduler(b->tid) & ~SCHED_RESET_ON_FORK) != SCHED_OTHER || began(b->tid) != b->born)
 		return;
 	b->own_nice = getpriority(PRIO_PROCESS, b->tid);
@@ -127,7 +128,6 @@ void boost_raise(struct fs *fs, struct boost *b)
 		b->tid = 0;
 		return;
 	}
-	b->until = home_now() + b->wish.max_us * 1000ull;
 	list_add_tail(&b->raised, &fs->boosts);
 	home_wake_at(&fs->home, b->until);
 }

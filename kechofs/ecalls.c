@@ -19,7 +19,7 @@
 #include "fs.h"
 
 /* Records taken from one ring before others have their turn. */
-#define ROUND 256
+#define ROUND 1024
 /* Looks at the rings of those who keep us awake between two looks at everything else. */
 #define LOOKS 32
 /* Connections that have not shown a token yet. */

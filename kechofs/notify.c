@@ -20,8 +20,12 @@
 #include <unistd.h>
 #include "fs.h"
 
-/* When it has told all it rests so long: under a stream of events, this many notifications a second are enough. */
+/*
+ * When it has told all it rests: a notification is four requests to the daemon, which cost more than the event, and nothing says whether
+ * anybody watches. What comes after a pause is told at once; in a stream the rests become longer.
+ */
 #define REST_NS 5000000
+#define REST_MAX_NS 80000000
 
 struct notice {
 	struct list_head node;
@@ -42,6 +46,7 @@ static void *notify_run(void *arg)
 {
 	struct timespec rest = { .tv_nsec = REST_NS };
 	struct notice *n;
+	u64 told = 0;
 
 	(void)arg;
 	pthread_mutex_lock(&lock);
@@ -52,6 +57,8 @@ static void *notify_run(void *arg)
 			pthread_cond_wait(&wake, &lock);
 			continue;
 		}
+		if (home_now() - told > REST_MAX_NS)
+			rest.tv_nsec = REST_NS;
 		n = list_first_entry(&notices, struct notice, node);
 		list_del(&n->node);
 		count--;
@@ -65,6 +72,8 @@ static void *notify_run(void *arg)
 		if (list_empty(&notices) && !stop) {
 			pthread_mutex_unlock(&lock);
 			nanosleep(&rest, NULL);
+			rest.tv_nsec = min(2 * rest.tv_nsec, REST_MAX_NS);
+			told = home_now();
 			pthread_mutex_lock(&lock);
 		}
 	}

@@ -103,16 +103,16 @@ static void tcp_send(struct tcp *t)
 {
 	struct kvec vec[TX_VECS];
 	struct msghdr mh = { .msg_iov = vec };
-	bool want_out = false;
+	bool want_out = false, more = true;
 	size_t bytes;
 	ssize_t n;
 
-	while (t->w.fd >= 0) {
+	while (more && t->w.fd >= 0) {
 		mh.msg_iovlen = kecho_cm_tx_fill(&t->conn, vec, TX_VECS, &bytes, home_now());
 		if (!mh.msg_iovlen)
 			break;
 		n = sendmsg(t->w.fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
-		kecho_cm_tx_done(&t->conn, n > 0 ? n : 0);
+		more = kecho_cm_tx_done(&t->conn, n > 0 ? n : 0);
 		if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
 			tcp_broken(t);
 			return;

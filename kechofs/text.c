@@ -40,7 +40,7 @@ static void show(struct fs *fs, struct file *f)
 		kecho_show_attrs(&f->text, f->dir->channel);
 		break;
 	case KIND_MEMBERS:
-		kecho_show_members(&f->text, f->dir->channel);
+		kecho_show_members(&f->text, f->dir->channel, home_now());
 		break;
 	case KIND_CONFIG:
 		kecho_show_config(&f->text, node);

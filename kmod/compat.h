@@ -6,6 +6,7 @@
 #define KECHO_COMPAT_H
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
+#include <linux/power_supply.h>
 #include <net/sock.h>
 
 /* 6.3: mounts map ids by a type of their own. */
@@ -56,5 +57,12 @@ static inline bool fsnotify_sb_has_watchers(struct super_block *sb)
 {
 	return atomic_long_read(&sb->s_fsnotify_connectors);
 }
+#endif
+
+/* 6.11 */
+#ifndef HAVE_POWER_SUPPLY_FOR_EACH_DEVICE
+#define compat_for_each_power_supply(data, fn) class_for_each_device(power_supply_class, NULL, data, fn)
+#else
+#define compat_for_each_power_supply power_supply_for_each_device
 #endif
 #endif

@@ -275,3 +275,8 @@ backend_stop()
 	((_bad == 0)) || tail -n 60 "$_run/log" >&2
 	return $_bad
 }
+
+# Before a command: FILE in place of /proc/loadavg, for that command alone.
+WITH_LOADAVG=(unshare -m sh -c 'mount --bind "$0" /proc/loadavg && exec "$@"')
+# load_is FILE N: N.NN, in one write
+load_is() { printf '%s 0.00 0.00 1/1 1\n' "$2" 1<>"$1"; }

@@ -10,7 +10,7 @@ load common
 	PATH=$PATH:/usr/sbin dkms build "kecho/$("$KECHO_BUILD/bin/kecho" version | cut -d' ' -f2)" -k "$ver" \
 		--sourcetree "$tree/usr/src" --dkmstree "$tree/dkms" ||
 		{ cat "$tree"/dkms/kecho/*/build/make.log >&2; fail "see the log above"; }
-	for m in kecho_attr kecho_nwmon kecho_cm kecho_group kecho kecho_ecalls kechofs kecho_resmon; do
+	for m in kecho_attr kecho_nwmon kecho_cm kecho_group kecho kecho_ecalls kechofs kecho_resmon kecho_res kecho_lb; do
 		[[ $(modinfo -F vermagic "$tree"/dkms/kecho/*/"$ver"/*/module/$m.ko*) == "$ver "* ]]
 	done
 }

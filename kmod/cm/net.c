@@ -108,8 +108,8 @@ void kecho_net_send(struct kecho_batch *batch)
 
 	for (i = 0; i < batch->n; i++) {
 		link = batch->links[i];
-		kecho_tcp_send(link);
-		kecho_udp_send(link);
+		if (!kecho_tcp_send(link))
+			kecho_udp_send(link);
 		kecho_link_put(link);
 	}
 	batch->n = 0;

@@ -137,7 +137,10 @@ static int conn_read(struct tcp_conn *c)
 		err = kecho_framer_filled(&c->framer, &c->conn, n, now_ns());
 	else
 		err = kecho_framer_take(&c->framer, &c->conn, c->rxbuf, n, now_ns());
-	return err ? -ECONNRESET : 0;
+	if (err)
+		return -ECONNRESET;
+	/* That was all; what arrives from now on is told of. An end that has arrived is told of no more. */
+	return n < want && !(READ_ONCE(c->sock->sk->sk_shutdown) & RCV_SHUTDOWN) && !READ_ONCE(c->sock->sk->sk_err) ? -EAGAIN : 0;
 }
 
 static void conn_rx_work(struct work_struct *work)
@@ -165,19 +168,22 @@ static int conn_send(struct tcp_conn *c)
 	struct msghdr mh = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
 	size_t bytes;
 	int count, n;
+	bool more;
 
 	lockdep_assert_held(&c->tx_lock);
 	WRITE_ONCE(c->stalled, false);
 	do {
 		count = kecho_cm_tx_fill(&c->conn, vec, TX_VECS, &bytes, now_ns());
 		if (!count)
-			return c->conn.closing ? -ESHUTDOWN : 0;
+			break;
 		n = kernel_sendmsg(c->sock, &mh, vec, count, bytes);
-		if (n < (ssize_t)bytes)
+		more = kecho_cm_tx_done(&c->conn, max(n, 0));
+		if (n < (ssize_t)bytes) {
 			WRITE_ONCE(c->stalled, true);
-		kecho_cm_tx_done(&c->conn, max(n, 0));
-	} while (n == bytes);
-	return n < 0 && n != -EAGAIN ? n : 0;
+			return n < 0 && n != -EAGAIN ? n : 0;
+		}
+	} while (more);
+	return c->conn.closing ? -ESHUTDOWN : 0;
 }
 
 static void conn_tx_work(struct work_struct *work)
@@ -205,8 +211,9 @@ static void conn_send_now(struct tcp_conn *c)
 		conn_queue(c, &c->tx);
 }
 
-void kecho_tcp_send(struct kecho_link *link)
+bool kecho_tcp_send(struct kecho_link *link)
 {
+	struct wait_queue_head *idle;
 	struct tcp_conn *c = NULL;
 	struct kecho_conn *conn;
 
@@ -218,10 +225,13 @@ void kecho_tcp_send(struct kecho_link *link)
 	}
 	spin_unlock_bh(&link->lock);
 	if (!c)
-		return;
+		return false;
 	conn_send_now(c);
-	if (atomic_dec_and_test(&c->senders))
-		wake_up(&c->net->idle);
+	/* Closing may free it now. */
+	idle = &c->net->idle;
+	if (atomic_dec_and_test(&c->senders) && waitqueue_active(idle))
+		wake_up(idle);
+	return true;
 }
 
 static void conn_begin_work(struct work_struct *work);

@@ -34,8 +34,11 @@ void kecho_tcp_hang_up(struct kecho_net *t);
 void kecho_tcp_dial(struct kecho_net *t, struct kecho_link *link);
 void kecho_tcp_kick(struct kecho_conn *conn);
 void kecho_tcp_close(struct kecho_conn *conn);
-/** kecho_tcp_send() - what waits on this link, if it goes by TCP, as far as it can be done at once. Context: process; no lock held */
-void kecho_tcp_send(struct kecho_link *link);
+/**
+ * kecho_tcp_send() - what waits on this link, as far as it can be done at once. Context: process; no lock held
+ * Return: false: it does not go by TCP
+ */
+bool kecho_tcp_send(struct kecho_link *link);
 
 /* rudp.c */
 /** kecho_udp_open() - the node's one socket and its thread, at @at, or at any port if NULL. 0 or -errno */

@@ -12,7 +12,8 @@
  * @lock: what follows, and the task's policy as far as we change it
  * @task: NULL: no more
  * @own_nice: what it had before it was raised
- * @raise: for the scheduler's functions cannot be called where events are queued; @lower: at the latest
+ * @until: jiffies; by the last event that has come
+ * @raise: for the scheduler's functions cannot be called where events are queued; @lower: at @until
  */
 struct boost {
 	struct mutex lock;
@@ -20,6 +21,7 @@ struct boost {
 	struct task_struct *task;
 	bool raised;
 	int own_nice;
+	unsigned long until;
 	struct work_struct raise;
 	struct delayed_work lower;
 };
@@ -34,6 +36,13 @@ static void lower(struct boost *b)
 	if (b->raised && ours)
 		sched_set_normal(b->task, b->own_nice);
 	b->raised = false;
+}
+
+static unsigned long left(const struct boost *b)
+{
+	unsigned long until = READ_ONCE(b->until), now = jiffies;
+
+	return time_after(until, now) ? until - now : 0;
 }
 
 static void raise_work(struct work_struct *work)
@@ -53,7 +62,7 @@ static void raise_work(struct work_struct *work)
 			sched_setattr_nocheck(b->task, &fifo);
 		else
 			sched_set_normal(b->task, b->wish.nice);
-		mod_delayed_work(system_highpri_wq, &b->lower, max(1ul, usecs_to_jiffies(b->wish.max_us)));
+		mod_delayed_work(system_highpri_wq, &b->lower, left(b));
 	}
 	mutex_unlock(&b->lock);
 }
@@ -70,11 +79,24 @@ void boost_lower(struct boost *b)
 
 static void lower_work(struct work_struct *work)
 {
-	boost_lower(container_of(to_delayed_work(work), struct boost, lower));
+	struct boost *b = container_of(to_delayed_work(work), struct boost, lower);
+	unsigned long more = left(b);
+
+	if (more) {
+		mod_delayed_work(system_highpri_wq, &b->lower, more);
+		return;
+	}
+	boost_lower(b);
+	/* An event that came meanwhile saw it raised still. Pairs with boost_raise(). */
+	smp_mb();
+	if (left(b))
+		queue_work(system_highpri_wq, &b->raise);
 }
 
 void boost_raise(struct boost *b)
 {
+	/* This tick has begun already. */
+	smp_store_mb(b->until, jiffies + 1 + usecs_to_jiffies(READ_ONCE(b->wish.max_us)));
 	if (!READ_ONCE(b->raised))
 		queue_work(system_highpri_wq, &b->raise);
 }

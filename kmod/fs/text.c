@@ -108,7 +108,7 @@ static int show(struct text_file *f)
 		kecho_show_attrs(t, f->dir->channel);
 		break;
 	case KIND_MEMBERS:
-		kecho_show_members(t, f->dir->channel);
+		kecho_show_members(t, f->dir->channel, home_now());
 		break;
 	case KIND_CONFIG:
 		kecho_show_config(t, node);

@@ -31,7 +31,7 @@ struct selftest_suite {
 #define UNIT_SUITES(X) \
 	X(attr) X(channel) X(cm) X(filter_acl) X(filter_bpf) X(filter_chain) X(filter_change) X(filter_dedup) \
 	X(filter_expr) X(filter_hash) X(filter_least) X(filter_reply) X(filter_roundrobin) X(filter_sample) \
-	X(filter_type) X(group) X(member) X(port) X(ring) X(rudp)
+	X(filter_type) X(group) X(lb) X(member) X(port) X(res) X(resmon) X(ring) X(rudp)
 #define UNIT_DECLARE(name) extern const struct selftest_suite name##_suite;
 UNIT_SUITES(UNIT_DECLARE)
 #define UNIT_SUITE(name, tests) const struct selftest_suite name##_suite = { #name, tests, ARRAY_SIZE(tests) };

@@ -336,9 +336,9 @@ void kecho_sink_consumed(struct kecho_sink *sink, struct kecho_msg *msg);
 void kecho_source_open(struct kecho_channel *ch, u64 now);
 void kecho_source_close(struct kecho_channel *ch, u64 now);
 
-/* What files show. Context: process. */
+/* What files show; @now: CLOCK_MONOTONIC. Context: process. */
 struct kecho_text;
-void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch);
+void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch, u64 now);
 void kecho_show_filter(struct kecho_text *t, struct kecho_channel *ch);
 void kecho_show_attrs(struct kecho_text *t, struct kecho_channel *ch);
 void kecho_show_peers(struct kecho_text *t, struct kecho_node *node);

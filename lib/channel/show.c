@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* What members and the files of .node show. */
 #include <linux/export.h>
+#include <linux/kernel.h>
+#include <linux/math64.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/time64.h>
 #include "../attr/text.h"
 #include "internal.h"
 
@@ -63,7 +66,7 @@ static void show_sink(struct kecho_text *t, struct kecho_sink *sink)
 	show_attrs_after(t, sink->attrs);
 }
 
-void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
+void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch, u64 now)
 {
 	struct kecho_node *node = ch->node;
 	char addr[KECHO_ADDR_STRLEN];
@@ -85,12 +88,13 @@ void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
 	list_for_each_entry(sink, &ch->sinks, node)
 		show_sink(t, sink);
 	list_for_each_entry(m, &ch->members, node) {
-		u64 events, bytes, expired;
+		u64 events, bytes, expired, heard_at;
 
 		spin_lock_bh(&ch->lock);
 		received = m->received;
 		lost = m->lost;
 		expired = m->expired;
+		heard_at = m->heard_at;
 		spin_unlock_bh(&ch->lock);
 		kecho_flow_given(&m->flow, &events, &bytes);
 		kecho_text_printf(t, "id=%016llx\tnode=%s\taddr=%s\tvia=%s\tstate=%s\trole=%s\tsinks=%u\tcontact=%d\trtt_us=%u",
@@ -98,7 +102,8 @@ void kecho_show_members(struct kecho_text *t, struct kecho_channel *ch)
 				  m->link->state == KECHO_LINK_UP ? "alive" : "suspect", role_name(m->role),
 				  m->plain + m->ndescribed, ch->lease.contact == m->id, m->link->rtt_us);
 		show_loss(t, m->link);
-		kecho_text_printf(t, "\tsent=%llu\treceived=%llu", events, received);
+		kecho_text_printf(t, "\tage_ms=%llu\tsent=%llu\treceived=%llu", div_u64(now - min(heard_at, now), NSEC_PER_MSEC), events,
+				  received);
 		show_expired(t, expired + READ_ONCE(m->flow.expired));
 		kecho_text_printf(t, "\tlost=%llu", lost);
 		show_attrs_after(t, m->attrs);

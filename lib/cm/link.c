@@ -1173,10 +1173,10 @@ int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t 
 }
 EXPORT_SYMBOL_GPL(kecho_cm_tx_fill);
 
-void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes)
+bool kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes)
 {
 	struct kecho_link *link = conn->link;
-	bool mid;
+	bool mid, more = false;
 	size_t n;
 
 	atomic64_add(bytes, &conn->cm->stats.tx_bytes);
@@ -1184,7 +1184,7 @@ void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes)
 	conn->hello_off += n;
 	bytes -= n;
 	if (!link || !conn->up)
-		return;
+		return conn->hello_off < conn->hello_len;
 	spin_lock_bh(&link->lock);
 	if (link->conn != conn)
 		goto out;
@@ -1204,9 +1204,12 @@ void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes)
 			break;
 		link_sent(link);
 	}
+	more = conn->beat_off < conn->beat_len || link->want_ping || link->want_pong || link->want_ack ||
+	       link->cur != &link->out || !list_empty(&link->ctl) || link_first(link);
 out:
 	tx_unpin(link, conn);
 	spin_unlock_bh(&link->lock);
+	return more;
 }
 EXPORT_SYMBOL_GPL(kecho_cm_tx_done);
 

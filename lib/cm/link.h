@@ -320,8 +320,8 @@ int kecho_cm_rx(struct kecho_conn *conn, const struct kecho_rec *rec, struct kec
  * Return: the number of entries; 0: nothing to send
  */
 int kecho_cm_tx_fill(struct kecho_conn *conn, struct kvec *vec, int max, size_t *bytes, u64 now);
-/** kecho_cm_tx_done() - so many of those bytes have been sent */
-void kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes);
+/** kecho_cm_tx_done() - so many of those bytes have been sent. Return: whether there may be more to send */
+bool kecho_cm_tx_done(struct kecho_conn *conn, size_t bytes);
 
 /*
  * For a transport that is no stream. What the home gets is valid until kecho_cm_tx_end(); meanwhile nothing that the link lets go of

@@ -33,8 +33,30 @@ struct kecho_msg {
 /** kecho_msg_alloc() - a message of @len bytes, not filled, one reference. NULL without memory. */
 struct kecho_msg *kecho_msg_alloc(u32 len, gfp_t gfp);
 /** kecho_msg_init() - what was allocated for as much or more is a new message; nobody has a reference */
-void kecho_msg_init(struct kecho_msg *msg, u32 len);
-struct kecho_msg *kecho_msg_get(struct kecho_msg *msg);
+static inline void kecho_msg_init(struct kecho_msg *msg, u32 len)
+{
+	refcount_set(&msg->ref, 1);
+	msg->len = len;
+	msg->off = 0;
+	msg->expires = 0;
+	msg->gen = 0;
+	msg->release = NULL;
+	msg->owner = NULL;
+}
+
+static inline struct kecho_msg *kecho_msg_get(struct kecho_msg *msg)
+{
+	refcount_inc(&msg->ref);
+	return msg;
+}
+
+/* For kecho_msg_put(). */
+void kecho_msg_free(struct kecho_msg *msg);
+
 /* Context: any that @release allows. */
-void kecho_msg_put(struct kecho_msg *msg);
+static inline void kecho_msg_put(struct kecho_msg *msg)
+{
+	if (msg && refcount_dec_and_test(&msg->ref))
+		kecho_msg_free(msg);
+}
 #endif

@@ -21,6 +21,7 @@ static const u32 mtus[] = { 1392, 1452, 1472, 8952, KECHO_RUDP_MTU_MAX };
 #define MTU_SOON MS(500)
 #define MTU_LOST 5
 #define REPEATS 3
+#define REPEAT_MIN MS(1)
 
 static const u8 zeros[4096];
 
@@ -672,7 +673,23 @@ static void lost_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct ke
 	}
 }
 
-/* Where packets get lost, what is small goes twice, in room that would be empty: so its loss costs no round trip. */
+/* If nothing leaves before, the last packet is repeated alone; not while nothing comes back: then probes are enough. */
+static u64 repeat_due(const struct kecho_rudp *r)
+{
+	const struct kecho_sent *s;
+
+	if (r->v.lossy_until <= r->v.last_at || r->v.ptos || list_empty(&r->v.sent))
+		return U64_MAX;
+	s = list_last_entry(&r->v.sent, struct kecho_sent, node);
+	if (s->flags & KECHO_SENT_REPEATED || s->nspans != 1 || s->size > r->v.mtu / 2)
+		return U64_MAX;
+	return s->time + max_t(u64, r->v.srtt / 8, REPEAT_MIN);
+}
+
+/*
+ * Where packets get lost, what is small goes twice: so its loss costs no round trip. In room of the next packet that would be empty
+ * (Evensen et al., "Redundant bundling in TCP to reduce perceived latency for time-dependent thin streams", 2008), or by itself.
+ */
 static void repeat_put(struct kecho_rudp *r, struct kecho_rudp_out *out, u64 now)
 {
 	struct kecho_span want, span;
@@ -798,7 +815,7 @@ static void data_put(struct kecho_rudp *r, struct kecho_rudp_out *out, struct ke
 	lost_put(r, out, s, now);
 	while (s->nspans < KECHO_SENT_SPANS && span_put(r, out, NULL, &s->span[s->nspans], now))
 		s->nspans++;
-	if (s->nspans == 1 && r->v.lossy_until > r->v.last_at)
+	if (s->nspans ? s->nspans == 1 && r->v.lossy_until > r->v.last_at : now >= repeat_due(r))
 		repeat_put(r, out, now);
 }
 
@@ -911,10 +928,12 @@ u64 kecho_rudp_due(const struct kecho_rudp *r)
 	if (r->ack_now || r->accept_out)
 		return 0;
 	due = min(kecho_recovery_due(&r->v), r->ack_at);
-	if (r->wait)
-		due = min(due, r->wait);
 	if (r->conn.up)
 		due = min(due, r->mtu_at);
+	if (r->wait)
+		due = min(due, r->wait);
+	else if (r->conn.up)
+		due = min(due, repeat_due(r));
 	return due;
 }
 EXPORT_SYMBOL_GPL(kecho_rudp_due);

@@ -121,7 +121,7 @@ static struct kecho_msg *event_of(struct kecho_port *p, const u8 *record, u32 le
 	*err = -ENOMEM;
 	type = (const char *)record + f.header;
 	attrs = record + f.header + f.type_len;
-	if (!f.type_len) {
+	if (!f.type_len && p->type[0]) {
 		type = p->type;
 		f.type_len = strlen(type);
 	}

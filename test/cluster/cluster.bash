@@ -249,6 +249,16 @@ one_contact() { [[ $(for h in "${@:2}"; do contact_of "$h" "$1" || :; done | sor
 contact_is() { [[ $(contact_of "$1" "$2") == "$3" ]]; }
 listed() { pick "name=$2" "$3" <"$K/h$1/.node/channels"; }	# HOST CH KEY
 listed_is() { [[ $(listed "$@") == "$4" ]]; }
+member_is() { [[ $(member "$K/h$1/$2" "h$3" "$4") == "$5" ]]; }	# HOST CH OTHER KEY VALUE
+
+# told CH BY TO: what BY has said of itself and its sinks so far TO knows
+told()
+{
+	local mark=$RANDOM$RANDOM
+	set_attr "$2" "$1" "mark=$mark"
+	wait_until member_is "$3" "$1" "$2" mark "$mark"
+}
+
 counter() { sed -n "s/^$2=//p" "$K/h$1/.node/stats"; }	# HOST NAME
 set_attr() { printf '%s\n' "${@:3}" >"$K/h$1/$2/attrs"; }	# HOST CH LINE...
 has_line() { grep -qxF -- "$2" "$1"; }

@@ -7,15 +7,6 @@ filter() { printf '%s\n' "$3" >"$K/h$1/$2/filter"; }
 kecho() { local h=$1; shift; KECHO_DIR=$K/h$h "$KECHO_BUILD/bin/kecho" "$@"; }	# HOST ARGUMENT...
 # counted HOST CH INDEX SEEN PASSED
 counted() { [[ $(pick "index=$3" seen <"$K/h$1/$2/filter") == "$4" && $(pick "index=$3" passed <"$K/h$1/$2/filter") == "$5" ]]; }
-member_is() { [[ $(member "$K/h$1/$2" "h$3" "$4") == "$5" ]]; }	# HOST CH OTHER KEY VALUE
-
-# told CH BY TO: what BY has said of itself and its sinks so far TO knows
-told()
-{
-	local mark=$RANDOM$RANDOM
-	set_attr "$2" "$1" "mark=$mark"
-	wait_until member_is "$3" "$1" "$2" mark "$mark"
-}
 
 # loads LOAD...: of h2, h3 and so on, which h1 knows when this returns
 loads()

@@ -264,7 +264,7 @@ static void show(void)
 {
 	struct kecho_text t = { 0 };
 
-	kecho_show_members(&t, ch);
+	kecho_show_members(&t, ch, 0);
 	kecho_show_attrs(&t, ch);
 	kecho_show_peers(&t, &node);
 	kecho_show_stats(&t, &node);

@@ -43,6 +43,16 @@ END
 	not compgen -G "$T/kecho-bench.*"
 }
 
+@test "a line that delays, by this kernel's netem or by TAP devices" {
+	((EUID == 0)) || skip "not root"
+	TMPDIR=$T "$bench" -n 1 --ms 300 -o "$T" links/lossy-latency >"$T/report"
+	"$KECHO_PYTHON" -c 'import json, sys
+assert all(10e6 < e["figures"]["p50_ns"]["median"] < 200e6 for r in json.load(open(sys.argv[1]))["results"] for e in r["entries"])' "$T/links.json"
+	# Which of them, the report says.
+	grep -q 'TAP devices' "$T/report" || unshare -n tc qdisc add dev lo root netem
+	not compgen -G "$T/kecho-bench.*"
+}
+
 @test "what calls cost: each of them, and the system calls of it" {
 	local before
 	before=$(ls "$KECHO_DIR")
@@ -86,6 +96,58 @@ for part, expected in axes.items():
             assert 0 <= e['figures'].get('lost', {'median': 0})['median'] <= 1, (part, e['name'])
 END
 	not compgen -G "$T/kecho-bench.*"
+}
+
+@test "how cost grows, and a report of it all with plots" {
+	type gnuplot >/dev/null || skip "no gnuplot"
+	TMPDIR=$T "$bench" -n 1 --ms 10 -o "$T" calls/poll-empty ring/sleeping scale/channels report >"$T/out"
+	[[ $(grep -c '^| files | [0-9]* | [0-9]' "$T/out") == 5 ]]
+	grep -q '^| polling, nothing is there | [0-9].* (pipe) | not at hand |$' "$T/report.md"
+	grep -q '^| latency by rings, the subscriber sleeps, .* | at most 1.50 | [0-9]' "$T/report.md"
+	grep -q '^| opening of a channel on another host, .* | - | not measured |$' "$T/report.md"
+	grep -q '(scale.png)$' "$T/report.md"
+	[[ $(head -c 4 "$T/scale.png") == $'\x89PNG' ]]
+	not compgen -G "$T/kecho-bench.*"
+	# Again, of the files alone.
+	mv "$T/report.md" "$T/first"
+	"$bench" -o "$T" report >/dev/null
+	cmp "$T/first" "$T/report.md"
+	refused 'no results' "$bench" -o "$T/none" report
+}
+
+@test "web servers, by who balances, and what it costs to be told of their load" {
+	((EUID == 0)) || skip "not root"
+	type gnuplot >/dev/null || skip "no gnuplot"
+	local row
+	TMPDIR=$T "$bench" --ms 100 -o "$T" balance/even updates/many report >"$T/out"
+	for row in 'none | 22' 'kecho, soon | 22' 'HAProxy, leastconn | 22' 'NATS | 22' 'kecho | 5'; do
+		grep -q "^| $row | [0-9]" "$T/out"
+	done
+	"$KECHO_PYTHON" - "$T" <<'END'
+import json, sys
+for part in 'balance', 'updates':
+    for entry in json.load(open(f'{sys.argv[1]}/{part}.json'))['results'][0]['entries']:
+        f = {name: figure['median'] for name, figure in entry['figures'].items()}
+        # Not less than a server takes; of few requests a second none may have ended in so short a time. All are answered.
+        assert 38e6 <= f.get('mean_ns', 38e6) < 1e9 and not f.get('timed_out'), (entry['name'], f)
+        assert part == 'balance' or 0 < f['monitoring_ns_per_s'] < 1e9, f
+END
+	grep -q '(figure9.png)$' "$T/report.md"
+	not compgen -G "$T/kecho-bench.*"
+}
+
+@test "counts of two versions are compared" {
+	counts()
+	{
+		printf '{"tables": [{"table": "submit", "bases": ["pipe"]}], "results": [{"table": "submit", "entries": [
+			{"name": "files", "figures": {"p50_ns": {"least": %s}}}, {"name": "pipe", "figures": {"p50_ns": {"least": %s}}}]}]}\n' "$1" "$1$1"
+	}
+	counts 1000 >"$T/base"
+	counts 1029 >"$T/near"
+	counts 1031 >"$T/worse"
+	"$KECHO_TOP/scripts/bench-check" "$T/near" "$T/base" | grep -qxF '| submit: files | 1000 | 1029 | +2.90 % |'
+	refused '1 of 1 have grown' "$KECHO_TOP/scripts/bench-check" "$T/worse" "$T/base"
+	"$KECHO_TOP/scripts/bench-check" "$T/base" "$T/worse" >/dev/null
 }
 
 @test "goes on without a peer that is not installed" {

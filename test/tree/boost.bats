@@ -60,6 +60,18 @@ END
 END
 }
 
+@test "so long after each event that comes" {
+	boost <<'END'
+	boost(NICE, -5, 1000000)
+	pub(b'x\n')
+	wait_until(lambda: favoured() == -5)
+	time.sleep(0.6)
+	pub(b'y\n')
+	time.sleep(0.6)
+	eq(favoured(), -5)
+END
+}
+
 @test "members shows it; another one replaces it, none ends it; so does the end of the file" {
 	boost <<'END'
 	eq(shown(), [])

@@ -33,7 +33,7 @@ terminal() { script -qec "stty cols 200; $(printf '%q ' "$@")" /dev/null </dev/n
 	for args in '' nope 'help nope' 'ls x' members 'members a b' join leave 'join a/b/c' 'join .x' "join ok-$CH bad/" pub sub \
 		"pub -l -f x $CH" "pub $CH -p 8" "pub $CH -a x" "pub $CH --timeout x" "sub -n 0 $CH" "sub -W x $CH" "sub -t / $CH" \
 		"sub --format %z $CH" "sub --json --format %p $CH" "attrs $CH =1" "attrs $CH novalue" attrs filter "filter $CH nope" \
-		"filter $CH set 0" "filter $CH del" "filter $CH add" 'stat x' 'version x' 'up a b' 'down a b' 'ls --nope'; do
+		"filter $CH set 0" "filter $CH del" "filter $CH add" 'stat x' 'version x' 'up a b' 'down a b' 'ls --nope' 'resmon x' top; do
 		# shellcheck disable=SC2086
 		exits 2 kecho $args
 		[[ $ERR ]]
@@ -44,7 +44,7 @@ terminal() { script -qec "stty cols 200; $(printf '%q ' "$@")" /dev/null </dev/n
 @test "help and version" {
 	local command
 	exits 0 kecho help
-	for command in up down ls join leave pub sub members attrs filter stat version; do
+	for command in up down ls join leave pub sub members attrs filter res serve req resmon top stat version; do
 		[[ $OUT == *$'\n'"  $command "* ]]
 		exits 0 kecho "$command" --help
 		[[ $OUT == "Usage: kecho $command"* ]]
@@ -60,7 +60,7 @@ terminal() { script -qec "stty cols 200; $(printf '%q ' "$@")" /dev/null </dev/n
 @test "no node: status 1, and what to do about it" {
 	local command
 	mkdir "$T/empty"
-	for command in ls stat "members $CH" "sub $CH" "pub $CH x" "join $CH" "leave $CH" "attrs $CH" "filter $CH"; do
+	for command in ls stat "members $CH" "sub $CH" "pub $CH x" "join $CH" "leave $CH" "attrs $CH" "filter $CH" "serve $CH -- cat" "req $CH x"; do
 		# shellcheck disable=SC2086
 		KECHO_DIR=$T/empty exits 1 kecho $command
 		says 'no node runs at .*kecho up'

@@ -697,7 +697,7 @@ static void expires(void **state)
 	assert_queued(s, "");
 	assert_int_equal(s->expired, 2);
 	assert_int_equal(s->lost, 0);
-	kecho_show_members(&t, ch);
+	kecho_show_members(&t, ch, 0);
 	assert_text_has(&t, "\texpired=2\tlost=0\n");
 	kecho_show_stats(&t, &node);
 	assert_text_has(&t, "\nexpired=2\n");
@@ -1403,11 +1403,11 @@ static void members_file(void **state)
 #define ME(role, sinks, sent, received, lost) \
 	"id=abcdef0123456789\tnode=here\taddr=-\tvia=local\tstate=alive\trole=" role "\tsinks=" sinks \
 	"\tcontact=1\trtt_us=0\tsent=" sent "\treceived=" received "\tlost=" lost
-	kecho_show_members(&t, ch);
+	kecho_show_members(&t, ch, 0);
 	assert_text(&t, ME("-", "0", "0", "0", "0") "\n");
 	kecho_source_open(ch, 0);
 	kecho_source_open(ch, 0);
-	kecho_show_members(&t, ch);
+	kecho_show_members(&t, ch, 0);
 	assert_text(&t, ME("p", "0", "0", "0", "0") "\n");
 	s = open_sink("");
 	d = kecho_sink_open(ch, "typ", 0, 4000000, "a-name-that-is-longer-than-16", NULL, 0, 0);
@@ -1415,13 +1415,13 @@ static void members_file(void **state)
 	publish("", "1");
 	publish("", "2");
 	publish("typ", "3");
-	kecho_show_members(&t, ch);
+	kecho_show_members(&t, ch, 0);
 	assert_text(&t, ME("ps", "2", "3", "4", "2") "\tload=0.5\troom=lab 5\n"
 		    "  pid=77\tcomm=cat\tqueued=1\tlost=2\n"
 		    "  pid=4000000\tcomm=a-name-that-is-\tqueued=1\tlost=0\ttype=typ\tsink=2\n");
 	kecho_source_close(ch, 0);
 	kecho_source_close(ch, 0);
-	kecho_show_members(&t, ch);
+	kecho_show_members(&t, ch, 0);
 	assert_text_has(&t, "\trole=s\t");
 	kecho_sink_close(s, 0);
 	kecho_sink_close(d, 0);
@@ -1510,7 +1510,7 @@ static void scenario(void)
 	assert_int_equal(n, fn);
 	published = c->seq;
 	assert_int_equal(published, 13);
-	kecho_show_members(&t, c);
+	kecho_show_members(&t, c, 0);
 	kecho_show_attrs(&t, c);
 	kecho_show_stats(&t, &node);
 	assert_true(!t.err || t.err == -ENOMEM);
@@ -1655,7 +1655,7 @@ static void *bystander(void *arg)
 		s = open_sink(i % 2 ? "t" : "");
 		r.sink = s;
 		kecho_reader_read(&r, buf, sizeof(buf), sizeof(buf));
-		kecho_show_members(&t, ch);
+		kecho_show_members(&t, ch, 0);
 		kecho_show_attrs(&t, ch);
 		kecho_show_stats(&t, &node);
 		kecho_show_channels(&t, &node);

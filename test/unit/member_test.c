@@ -457,6 +457,25 @@ static void split_heals(void **state)
 	}
 }
 
+/* What node @i shows of @of in the file members. */
+static u64 shown_age_ms(int i, int c, int of)
+{
+	struct kecho_text t = { 0 };
+	char mark[] = "id=0123456789abcdef";
+	const char *line, *age;
+	u64 ms;
+
+	snprintf(mark, sizeof(mark), "id=%016llx", (unsigned long long)id(of));
+	kecho_show_members(&t, apps[i][c].ch, sim.now);
+	kecho_text_append(&t, "", 1);
+	line = strstr(t.buf, mark);
+	age = line ? strstr(line, "\tage_ms=") : NULL;
+	check(age);
+	ms = strtoull(age + 8, NULL, 10);
+	kecho_text_free(&t);
+	return ms;
+}
+
 static void settings_and_attrs(void **state)
 {
 	struct kecho_attr a;
@@ -484,8 +503,10 @@ static void settings_and_attrs(void **state)
 	set_attrs(1, 0, "load=4\n");
 	sim_run(5 * SIM_S);
 	set_attrs(1, 0, "load=4\n");
+	check(shown_age_ms(2, 0, 1) >= 4000);
 	sim_run(1100 * SIM_MS);
 	check(sim.now - member(2, 0, id(1))->heard_at < SIM_S);
+	check(shown_age_ms(2, 0, 1) == (sim.now - member(2, 0, id(1))->heard_at) / SIM_MS);
 	/* A later one wins over both, and one that joins gets it. */
 	set_attrs(2, 0, "kecho.queue=77\n");
 	leave(0, 0);

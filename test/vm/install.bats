@@ -54,7 +54,7 @@ refused()
 		[[ $(modinfo -F license "$m") == GPL && $(modinfo -F author "$m") ]]
 		[[ $(modinfo -F version "$m") == "${version#kecho }" ]]
 	done
-	[[ $(modinfo -p kecho_resmon) == *'period_ms:time between two reports'* ]]
+	[[ $(modinfo -p kecho_resmon) == *'period_ms:time between two measurements'* ]]
 	[[ ! -e /lib/modules/$KVER/updates/kecho/kecho_test_service.ko ]]
 }
 

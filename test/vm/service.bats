@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-2.0
-# Kernel services: the API, by kmod/test/service.c, and kecho_resmon.
+# Kernel services: the API, by kmod/test/service.c, kecho_resmon, and leases, by kmod/test/res.c.
 
 load ../common
 KO=$KECHO_BUILD/kmod/$(uname -r)
@@ -17,7 +17,7 @@ setup()
 teardown()
 {
 	reap
-	rmmod kecho_test_service kecho_resmon 2>/dev/null || :
+	rmmod kecho_test_service kecho_resmon kecho_test_res kecho_res 2>/dev/null || :
 	backend_stop "$K"
 	modules_unload
 }
@@ -91,14 +91,48 @@ teardown()
 	[[ -d $K/test && $(ls "$K") == test ]]
 }
 
-@test "kecho_resmon: the load of the host as attributes, and a line a period" {
-	insmod "$KO/kecho_resmon.ko" period_ms=50
+@test "kecho_resmon: the load of the host, by the same names and in the same units as kecho resmon says it" {
+	mkdir "$K/load"
+	echo resmon.again=0 >"$K/load/attrs"
 	subscribe load 3 "$BATS_TEST_TMPDIR/out"
+	insmod "$KO/kecho_resmon.ko" period_ms=50
 	wait_exit "$READER_PID"
-	for a in load load5 cpus mem_total mem_free net_rx net_tx net_dropped; do
+	for a in load load5 cpus cpu mem_total mem_available disk net_rx net_tx psi_cpu psi_mem psi_io; do
 		grep -qE "^$a=[0-9.]+$" "$K/load/attrs"
-		[[ $(grep -cE "(^| )$a=[0-9.]+( |$)" "$BATS_TEST_TMPDIR/out") == 3 ]]
+		# The first line has no rates yet.
+		[[ $(sed 1d "$BATS_TEST_TMPDIR/out" | grep -cE "(^| )$a=[0-9.]+( |$)") == 2 ]]
 	done
-	[[ $(sed -n 's/^mem_total=//p' "$K/load/attrs") == $(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) * 1024)) ]]
+	background "$KECHO_BUILD/bin/kecho" resmon -c programs -i 0.05
+	wait_until grep -qs ^cpu= "$K/programs/attrs"
+	diff <(sed '/^resmon\./d; s/=.*//' "$K/load/attrs") <(sed 's/=.*//' "$K/programs/attrs")
+	for a in mem_total cpus; do
+		[[ $(sed -n "s/^$a=//p" "$K/load/attrs") == $(sed -n "s/^$a=//p" "$K/programs/attrs") ]]
+	done
+	mapfile -t mem < <(sed -n 's/^mem_available=//p' "$K/load/attrs" "$K/programs/attrs")
+	((mem[0] > mem[1] * 8 / 10 && mem[0] < mem[1] * 12 / 10))
 	echo 60000 >/sys/module/kecho_resmon/parameters/period_ms
+	rmmod kecho_resmon
+	[[ $(<"$K/load/attrs") != *cpu* ]]
+}
+
+@test "leases: a service's resource for programs, and a program's for a service; what is lost, it is told" {
+	local kecho=$KECHO_BUILD/bin/kecho held lease
+	insmod "$KO/kecho_res.ko"
+	insmod "$KO/kecho_test_res.ko" offer=2
+	"$kecho" res request -w $((20 * KECHO_SLOW)) gpu=2 -- "$kecho" res ls >"$BATS_TEST_TMPDIR/out"
+	[[ $(<"$BATS_TEST_TMPDIR/out") == $'gpu\t'*$'\t2\t0\t0\t'*home=kernel* ]]
+	background "$kecho" res request gpu=1 -- sleep 1000
+	wait_until '[[ $("$KECHO_BUILD/bin/kecho" res ls -l) == *granted ]]'
+	rmmod kecho_test_res		# it tells the holder
+	wait_until gone "$LAST_PID"
+
+	[[ $(insmod "$KO/kecho_test_res.ko" request=1 2>&1) == *"imed out"* ]]
+	background "$kecho" res offer -n gpu=1
+	insmod "$KO/kecho_test_res.ko" request=1
+	read -r held lease </sys/module/kecho_test_res/parameters/held
+	((held == 1)) && [[ $("$kecho" res ls -l) == "$lease"$'\tgpu\t'*$'\tgranted' ]]
+	kill -TERM "$LAST_PID"
+	wait_until '[[ $(</sys/module/kecho_test_res/parameters/lost) == Y ]]'
+	rmmod kecho_test_res
+	wait_exit "$LAST_PID"
 }

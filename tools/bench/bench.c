@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* kecho-bench: the command line, and the order of trials. */
-#include "bench.h"
+#include "report.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -11,23 +11,26 @@
 #include <kecho/version.h>
 
 #define ALTERNATIONS	5
+#define REPORT		"report"
+#define REPORT_DIR	"build/bench"
 
 static const struct part *const parts[] = {
-	&calls_part, &submission_part, &delivery_part, &filters_part, &ring_part, &peers_part, &sizes_part, &fanout_part, &rates_part, &links_part,
+	&calls_part, &submission_part, &delivery_part, &filters_part, &ring_part, &peers_part, &sizes_part, &fanout_part, &rates_part,
+	&links_part, &scale_part, &balance_part, &updates_part,
 };
 
 struct options {
 	const char *out, *mount, **names;
 	unsigned int alternations, ms;
 	int nnames;
-	bool list;
+	bool list, report;
 };
 
 enum { OPT_LIST = 256, OPT_MOUNT, OPT_CPUS, OPT_MS };
 
 static const struct argp_option option_list[] = {
-	{ "output", 'o', "DIR", 0, "write what was measured to DIR/PART.json, too", 0 },
-	{ "alternations", 'n', "N", 0, "measure everything N times (5)", 0 },
+	{ "output", 'o', "DIR", 0, "write what was measured to DIR/PART.json, too; of it all " REPORT " makes DIR/report.md", 0 },
+	{ "alternations", 'n', "N", 0, "measure everything N times (5; balance and updates: 1)", 0 },
 	{ "mount", OPT_MOUNT, "DIR", 0, "use the node that is mounted at DIR, not a kechofsd of its own", 0 },
 	{ "cpus", OPT_CPUS, "A,B", 0, "use these two CPUs, not the first two", 0 },
 	{ "ms", OPT_MS, "MS", 0, "let each trial take so long, to see whether it works at all", 0 },
@@ -119,6 +122,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		cpu_init(NULL);
 		return 0;
 	case ARGP_KEY_ARG:
+		if (!strcmp(arg, REPORT)) {
+			o->report = true;
+			return 0;
+		}
 		if (!known(arg))
 			argp_error(state, "no '%s': --list shows what there is", arg);
 		o->names[o->nnames++] = arg;
@@ -128,9 +135,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp = {
-	option_list, parse_opt, "[PART[/TABLE]...]",
+	option_list, parse_opt, "[PART[/TABLE]...] [" REPORT "]",
 	"Measure how events get from one process to another, by KECho and by others. Of what is named, or of everything, Markdown "
-	"tables go to standard output.",
+	"tables go to standard output. " REPORT ": of all results in the directory (" REPORT_DIR ") make a report with plots.",
 	NULL, NULL, NULL
 };
 
@@ -145,10 +152,11 @@ static void list(void)
 		for (j = 0; j < p->ntables; j++)
 			printf("%s/%s\t%s\n", p->name, p->tables[j].name, p->tables[j].title);
 	}
+	puts(REPORT "\tWhat was measured, with plots, beside the paper and the goals");
 }
 
 /* All rows in turn, again and again. */
-static void measure(const struct table *t, const struct place *place, unsigned int alternations)
+static void measure(const struct table *t, const json_t *table, const struct place *place, unsigned int alternations)
 {
 	unsigned int nrows, a, i, f;
 	struct entry *rows = rows_of(t, &nrows);
@@ -164,8 +172,7 @@ static void measure(const struct table *t, const struct place *place, unsigned i
 				result_values(&r, i, f)[a] = figures[f];
 		}
 	}
-	report_result(&r);
-	json_result(&r);
+	report_result(stdout, table, json_result(&r));
 	free(r.values);
 	free(rows);
 }
@@ -196,12 +203,14 @@ static void run_table(const struct table *table, const struct options *o)
 {
 	struct table t = *table;
 	const struct place *place;
+	const json_t *json;
 	enum where w;
 
 	adapt(&t);
 	if (o->ms)
 		t.ms = o->ms;
-	report_table(&t);
+	json = json_table(&t);
+	report_table(stdout, json);
 	for (w = 0; w < WHERES; w++) {
 		place = place_of(&t, w);
 		if (!place)
@@ -209,7 +218,7 @@ static void run_table(const struct table *table, const struct options *o)
 		if (!place->line || line_up(place->line, place->hosts)) {
 			if (place->hosts > 2)
 				node_cluster(place->hosts);
-			measure(&t, place, o->alternations);
+			measure(&t, json, place, o->alternations);
 			node_unpair();
 		}
 		if (place->line)
@@ -217,21 +226,35 @@ static void run_table(const struct table *table, const struct options *o)
 	}
 }
 
-static void run_part(const struct part *p, const struct options *o)
+static void run_part(const struct part *p, const struct options *told)
 {
+	struct options here = *told, *o = &here;
 	unsigned int i, n = 0;
 
+	if (!o->alternations)
+		o->alternations = p->tables->alternations ? p->tables->alternations : ALTERNATIONS;
 	for (i = 0; i < p->ntables; i++) {
 		if (!wanted(o, p, &p->tables[i]))
 			continue;
-		if (!n++) {
-			report_start(p, o->alternations);
-			json_start(p, o->alternations);
-		}
+		if (!n++)
+			report_part(stdout, json_start(p, o->alternations));
 		run_table(&p->tables[i], o);
 	}
 	if (n)
 		json_write(o->out, p->name);
+}
+
+static void measure_all(const struct options *o)
+{
+	size_t i;
+
+	node_start(o->mount);
+	server_init();
+	trial_init();
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		run_part(parts[i], o);
+	if (fflush(stdout) || ferror(stdout))
+		die("cannot write the output: %m");
 }
 
 /* It ends the wait for a trial. */
@@ -244,8 +267,7 @@ int main(int argc, char **argv)
 {
 	struct sigaction end = { .sa_handler = on_signal };
 	const char *names[argc];
-	struct options o = { .alternations = ALTERNATIONS, .names = names };
-	size_t i;
+	struct options o = { .names = names };
 
 	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
@@ -256,12 +278,9 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &end, NULL);
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGHUP, &end, NULL);
-	node_start(o.mount);
-	server_init();
-	trial_init();
-	for (i = 0; i < ARRAY_SIZE(parts); i++)
-		run_part(parts[i], &o);
-	if (fflush(stdout) || ferror(stdout))
-		die("cannot write the output: %m");
+	if (o.nnames || !o.report)
+		measure_all(&o);
+	if (o.report || (!o.nnames && o.out))
+		document_write(o.out ? o.out : REPORT_DIR);
 	return EXIT_SUCCESS;
 }

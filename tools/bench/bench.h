@@ -24,7 +24,7 @@
 #include <time.h>
 
 #define EXIT_USAGE	2
-#define FIGURES_MAX	8
+#define FIGURES_MAX	9
 #define SUBSCRIBERS_MAX	64
 #define BYTES		64	/* of an event, if nothing else is said */
 #define BYTES_MAX	(1 << 20)
@@ -92,6 +92,7 @@ struct kecho_variant {
 	unsigned int idle_us;
 	unsigned int boost, max_us;	/* KECHO_BOOST_* */
 	int nice;
+	unsigned int work_us;	/* of its CPU's time, for each event that is received */
 	bool fit;
 };
 
@@ -107,6 +108,7 @@ extern const char mosquitto_qos1[];
  * @bytes: of an event, up to BYTES_MAX
  * @subscribers: each receives every event
  * @rate: events in a second; 0: as many as there is room for
+ * @channels, @hosts: that are there, where the table goes through such numbers
  * @most: on the table's axis, it goes so far; 0: to the end
  * @base: the others are compared with it
  * @lossy: events may be missing
@@ -120,7 +122,7 @@ struct entry {
 	const struct subject *subject;
 	const void *variant;
 	const char *settings;
-	unsigned int batch, bytes, subscribers, rate, most;
+	unsigned int batch, bytes, subscribers, rate, channels, hosts, most;
 	bool base, lossy, bulk;
 	double paper;
 };
@@ -137,7 +139,7 @@ struct figure {
 };
 
 /* Where the processes of a trial run. */
-enum where { ONE_CPU, TWO_CPUS, HOGGED, CABLE, LOSSY, SLOW, NETWORK, WHERES };
+enum where { ONE_CPU, TWO_CPUS, HOGGED, CABLE, LOSSY, SLOW, NETWORK, ALONE, WEB, WHERES };
 
 #define HOSTS_MAX	64
 
@@ -218,7 +220,7 @@ double trial_events_per_s(const struct trial *t);
 double trial_cpu_ns(const struct trial *t);
 
 /* What a table's rows go through. */
-enum axis { NO_AXIS, AXIS_BYTES, AXIS_SUBSCRIBERS, AXIS_RATE };
+enum axis { NO_AXIS, AXIS_BYTES, AXIS_SUBSCRIBERS, AXIS_RATE, AXIS_CHANNELS, AXIS_HOSTS };
 
 /**
  * struct table
@@ -228,6 +230,7 @@ enum axis { NO_AXIS, AXIS_BYTES, AXIS_SUBSCRIBERS, AXIS_RATE };
  * @ratio: the figure by which entries are compared
  * @places: by enum where
  * @axis, @values: each entry is measured with each value
+ * @alternations: of its part, if it is the first one there and the command line does not say; 0: as ever
  */
 struct table {
 	const char *name, *title;
@@ -241,6 +244,7 @@ struct table {
 	enum axis axis;
 	const unsigned int *values;
 	unsigned int nvalues;
+	unsigned int alternations;
 };
 
 struct part {
@@ -250,7 +254,7 @@ struct part {
 };
 
 extern const struct part ring_part, links_part, peers_part, sizes_part, fanout_part, rates_part;
-extern const struct part calls_part, submission_part, delivery_part, filters_part;
+extern const struct part calls_part, submission_part, delivery_part, filters_part, scale_part, balance_part, updates_part;
 
 /* What was measured of a table at one place: of each row each figure in each alternation. */
 struct result {
@@ -304,6 +308,8 @@ bool cpu_init(const char *list);
 /** cpu_place() - NULL: there are too few CPUs for it */
 const struct place *cpu_place(enum where w);
 void cpu_pin(int cpu);
+/** cpu_go_first() - the process that calls goes before all others, also before those that KECHO_BOOST_FIFO favours */
+void cpu_go_first(void);
 /** cpu_allow() - where the threads of a process may run */
 void cpu_allow(pid_t pid, const cpu_set_t *cpus);
 /** cpu_used() - nanoseconds, by a process; 0: none */
@@ -354,6 +360,8 @@ void node_start(const char *mount);
 /** node_pair() - two nodes of our own instead, at the ends of the line, until node_unpair() */
 void node_pair(const char *transport);
 void node_unpair(void);
+/** node_alone() - likewise one; if the kernel's is measured, that one */
+void node_alone(void);
 /** node_cluster() - likewise at @hosts hosts, of which the last one's node is the group server */
 void node_cluster(unsigned int hosts);
 /** node_dir() - of the node at an end */
@@ -370,17 +378,27 @@ void node_pin(int first, int rest);
 uint64_t node_used(void);
 /** node_used_at() - by that one */
 uint64_t node_used_at(unsigned int host);
+/** node_memory() - bytes that the process of a host's node has in memory; NAN: it has no process */
+double node_memory(unsigned int host);
 
 /* line.c */
 /**
- * line_up() - @netem: what tc-netem(8) is told for both directions, "" for nothing. @hosts: two have a cable between them, more have
- * a switch. False, and a message: it cannot be had here
+ * line_up() - @netem: what tc-netem(8), or tap.c, is told for both directions, "" for nothing. @hosts: two have a cable between them,
+ * more have a switch. False, and a message: it cannot be had here
  */
 bool line_up(const char *netem, unsigned int hosts);
 void line_down(void);
+/** line_note() - of what is up, for the report: what the place does not say; or "" */
+const char *line_note(void);
 /** line_enter() - from now on this process is at that host, from 0 */
 void line_enter(int host);
 const char *line_address(int host);
+/** line_sent() - adds the packets and bytes that a host has sent */
+void line_sent(int host, uint64_t *packets, uint64_t *bytes);
+
+/* tap.c */
+/** tap_run() - be the line between the first two hosts; a byte to @ready: it is there. Does not return */
+_Noreturn void tap_run(const char *netem, int ready);
 
 /* stats.c */
 void histogram_add(struct histogram *h, uint64_t ns);
@@ -393,17 +411,6 @@ struct summary stats_summary(const double *values, unsigned int n);
 double *result_values(const struct result *r, unsigned int row, unsigned int figure);
 /** result_ratio() - to another row, alternation by alternation */
 struct summary result_ratio(const struct result *r, unsigned int row, unsigned int base);
-
-/* report.c: for people */
-void report_start(const struct part *part, unsigned int alternations);
-void report_result(const struct result *r);
-/** report_table() - what its rows are; then come its results */
-void report_table(const struct table *t);
-
-/* json.c: for programs */
-void json_start(const struct part *part, unsigned int alternations);
-void json_result(const struct result *r);
-void json_write(const char *dir, const char *name);
 
 /* machine.c */
 const char *machine_cpu(void);

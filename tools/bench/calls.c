@@ -355,6 +355,12 @@ static const struct entry local_entries[] = {
 	ENTRY("pipe", NULL, OP(submit_pipe, .sinks = 1), "write(2)", EVENT, .base = true),
 };
 
+static const struct entry eight_entries[] = {
+	ENTRY("files", NULL, OP(submit_files, .sinks = 8), FILES, EVENT),
+	ENTRY("libkecho, flushed", NULL, OP(submit_flushed, .sinks = 8), FLUSH, EVENT),
+	ENTRY("kernel", NULL, OP(submit_kernel, .sinks = 8), MODULE PUBLISH ", to handlers of its own", EVENT),
+};
+
 static const struct entry remote_entries[] = {
 	ENTRY("files", NULL, OP(submit_files, .sinks = 1, .hosts = 1), FILES, EVENT),
 	ENTRY("libkecho", NULL, OP(submit_kecho, .sinks = 1, .hosts = 1), PUBLISH, EVENT),
@@ -404,6 +410,10 @@ static const struct table tables[] = {
 	{
 		.name = "submit-local", .title = "Submission of an event of 100 bytes to a subscriber on the same host",
 		.kind = &submission_cost, .ms = 200, .rate = 1000, LOCAL, ENTRIES(local_entries),
+	},
+	{
+		.name = "submit-local-8", .title = "Submission of an event of 100 bytes to eight subscribers on the same host",
+		.kind = &submission_cost, .ms = 200, .rate = 1000, .places = { [ONE_CPU] = true }, ENTRIES(eight_entries),
 	},
 	{
 		.name = "submit-remote", .title = "Submission of an event of 100 bytes to a subscriber on another host",

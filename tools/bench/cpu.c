@@ -9,11 +9,13 @@
 static struct place places[WHERES] = {
 	[ONE_CPU] = { .name = "one CPU" },
 	[TWO_CPUS] = { .name = "two CPUs" },
-	[HOGGED] = { .name = "two CPUs, hog", .hog = true },
+	[HOGGED] = { .name = "hog", .hog = true },
 	[CABLE] = { .name = "cable", .line = "", .hosts = 2 },
 	[LOSSY] = { .name = "lossy line", .line = "delay 10ms loss 1%", .hosts = 2 },
 	[SLOW] = { .name = "slow line", .line = "delay 10ms rate 10mbit", .hosts = 2 },
 	[NETWORK] = { .name = "network", .line = "", .hosts = 10 },
+	[ALONE] = { .name = "one process" },
+	[WEB] = { .name = "web", .line = "", .hosts = 10 },
 };
 static bool two;
 
@@ -51,26 +53,42 @@ bool cpu_init(const char *list)
 		places[i].helpers = allowed;
 		if (places[i].line)
 			snprintf(places[i].title, sizeof(places[i].title), "Two network namespaces with a virtual cable%s%s. Publisher on "
-				 "CPU %d, subscriber on CPU %d, the nodes on any.", *places[i].line ? ", both ways by netem " : "",
+				 "CPU %d, subscriber on CPU %d, the nodes on any.", *places[i].line ? ", both ways with " : "",
 				 places[i].line, a, b);
 	}
 	places[ONE_CPU].receiver = a;
 	CPU_ZERO(&places[ONE_CPU].helpers);
 	CPU_SET(a, &places[ONE_CPU].helpers);
-	CPU_CLR(b, &places[HOGGED].helpers);
+	if (two)
+		CPU_CLR(b, &places[HOGGED].helpers);
 	snprintf(places[NETWORK].title, sizeof(places[0].title), "%u network namespaces with a switch, a node in each. Publisher and "
-		 "its node on CPU %d, subscribers and the other nodes on CPU %d.", places[NETWORK].hosts, a, b);
+		 "its node on CPU %d, subscribers and the other nodes on CPU %d%s.", places[NETWORK].hosts, a, b,
+		 two ? "" : "; who submits goes before them (SCHED_FIFO)");
+	snprintf(places[WEB].title, sizeof(places[0].title), "%u network namespaces with a switch, a node in each: eight have a server, one the "
+		 "clients; all on any of %d CPUs.", places[WEB].hosts, CPU_COUNT(&allowed));
+	snprintf(places[ALONE].title, sizeof(places[0].title), "One process on CPU %d publishes, and then receives what each subscriber has "
+		 "to; the nodes on any of %d CPUs.", a, CPU_COUNT(&allowed));
 	snprintf(places[ONE_CPU].title, sizeof(places[0].title), "All on CPU %d: both ends, the node, and threads of libraries.", a);
 	snprintf(places[TWO_CPUS].title, sizeof(places[0].title), "Publisher on CPU %d, subscriber on CPU %d; the node, and threads of "
 		 "libraries, on any of %d CPUs, as the scheduler puts them.", a, b, CPU_COUNT(&allowed));
-	snprintf(places[HOGGED].title, sizeof(places[0].title), "Publisher on CPU %d, subscriber on CPU %d with a process that uses it "
-		 "without end; the node not on that one.", a, b);
+	if (two)
+		snprintf(places[HOGGED].title, sizeof(places[0].title), "Publisher on CPU %d, subscriber on CPU %d with a process that uses "
+			 "it without end; the node not on that one.", a, b);
+	else
+		snprintf(places[HOGGED].title, sizeof(places[0].title), "All on CPU %d, with a process that uses it without end; "
+			 "the publisher goes before that (SCHED_FIFO).", a);
 	return true;
 }
 
 const struct place *cpu_place(enum where w)
 {
-	return w == ONE_CPU || two || places[w].line ? &places[w] : NULL;
+	return w == ONE_CPU || w == HOGGED || w == ALONE || two || places[w].line ? &places[w] : NULL;
+}
+
+void cpu_go_first(void)
+{
+	if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ .sched_priority = 2 }))
+		die("a priority for the publisher: %m");
 }
 
 void cpu_pin(int cpu)

@@ -1,27 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What programs read: a file a part. */
-#include "bench.h"
+#include "report.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <limits.h>
 #include <math.h>
-#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <kecho/version.h>
 
-static json_t *part, *results;
+static const char *const axes[] = { NULL, "event_bytes", "subscribers", "rate", "channels", "hosts" };
+static json_t *part, *tables, *results;
 
-void json_start(const struct part *p, unsigned int alternations)
+json_t *json_start(const struct part *p, unsigned int alternations)
 {
+	tables = json_array();
 	results = json_array();
-	part = json_pack("{ss ss ss ss s{ss si ss} ss si so}", "part", p->name, "version", KECHO_VERSION, "commit", machine_commit(),
-			 "date", machine_date(), "machine", "cpu", machine_cpu(), "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN),
-			 "kernel", machine_kernel(), "node", node_is_kernel() ? "kernel" : "fuse", "alternations", (int)alternations,
-			 "results", results);
+	part = json_pack("{ss ss ss ss ss s{ss si ss} ss si so so}", "part", p->name, "help", p->help, "version", KECHO_VERSION,
+			 "commit", machine_commit(), "date", machine_date(), "machine", "cpu", machine_cpu(),
+			 "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN), "kernel", machine_kernel(), "node", node_is_kernel() ? "kernel" : "fuse",
+			 "alternations", (int)alternations, "tables", tables, "results", results);
 	if (!part)
 		die("no memory");
+	return part;
+}
+
+static json_t *table_figures(const struct kind *k)
+{
+	json_t *all = json_array();
+	unsigned int i;
+
+	for (i = 0; i < k->nfigures; i++)
+		json_array_append_new(all, json_pack("{ss ss sf}", "name", k->figures[i].name, "title", k->figures[i].title,
+						     "scale", k->figures[i].scale));
+	return all;
+}
+
+json_t *json_table(const struct table *t)
+{
+	json_t *entries = json_array(), *bases = json_array(), *table;
+	const struct entry *e;
+	const char *lack;
+	unsigned int i;
+
+	for (i = 0; i < t->nentries; i++) {
+		e = &t->entries[i];
+		lack = rows_lack(t, e);
+		json_array_append_new(entries, json_pack("{ss ss ss*}", "name", e->name, "settings", e->settings, "lacks", lack));
+		if (e->base && !lack)
+			json_array_append_new(bases, json_string(e->name));
+	}
+	table = json_pack("{ss ss ss? ss so so so}", "table", t->name, "title", t->title, "axis", axes[t->axis],
+			  "ratio_of", t->kind->figures[t->ratio].name, "figures", table_figures(t->kind), "entries", entries, "bases", bases);
+	if (t->kind->run && t->rate)
+		json_object_set_new(table, "period_ms", json_real(1e3 / t->rate));
+	json_array_append_new(tables, table);
+	return table;
 }
 
 /* NULL: there is none. */
@@ -65,25 +100,27 @@ static json_t *ratios(const struct result *r, unsigned int row)
 	return all;
 }
 
-void json_result(const struct result *r)
+json_t *json_result(const struct result *r)
 {
-	static const char *const axes[] = { NULL, "event_bytes", "subscribers", "rate" };
 	const struct table *t = r->table;
 	const struct entry *e;
-	json_t *rows = json_array();
+	json_t *rows = json_array(), *row, *result;
 	unsigned int i;
 
 	for (i = 0; i < r->nrows; i++) {
 		e = &r->rows[i];
-		json_array_append_new(rows, json_pack("{ss ss si si si so* so so}", "name", e->name, "settings", e->settings,
-						      "event_bytes", (int)e->bytes, "subscribers", (int)e->subscribers,
-						      "rate", (int)e->rate, "paper", e->paper ? json_real(e->paper) : NULL,
-						      "figures", figures(r, i), "ratios", ratios(r, i)));
+		row = json_pack("{ss ss si si si so* so so}", "name", e->name, "settings", e->settings, "event_bytes", (int)e->bytes,
+				"subscribers", (int)e->subscribers, "rate", (int)e->rate, "paper", e->paper ? json_real(e->paper) : NULL,
+				"figures", figures(r, i), "ratios", ratios(r, i));
+		if (t->axis)
+			json_object_set_new(row, axes[t->axis], json_integer(rows_value(t, e)));
+		json_array_append_new(rows, row);
 	}
-	json_array_append_new(results, json_pack("{ss ss ss ss si si ss ss? so}", "table", t->name, "title", t->title,
-						 "place", r->place->name, "where", r->place->title, "trial_ms", (int)t->ms,
-						 "rate", (int)t->rate, "ratio_of", t->kind->figures[t->ratio].name,
-						 "axis", axes[t->axis], "entries", rows));
+	result = json_pack("{ss ss ss ss+ si si ss ss? so}", "table", t->name, "title", t->title, "place", r->place->name,
+			   "where", r->place->title, line_note(), "trial_ms", (int)t->ms, "rate", (int)t->rate,
+			   "ratio_of", t->kind->figures[t->ratio].name, "axis", axes[t->axis], "entries", rows);
+	json_array_append_new(results, result);
+	return result;
 }
 
 void json_write(const char *dir, const char *name)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Hosts and lines between them: network namespaces with a virtual cable, or several with a switch, which delay, lose and pace as
- * tc-netem(8) is told. Each is held by a process that does nothing else, so they are gone with us.
+ * tc-netem(8) is told; where there is none, two with a line by tap.c. Each is held by a process that does nothing else, so they are gone
+ * with us.
  */
 #include "bench.h"
 
@@ -18,8 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Behind the last host: where the switch is. */
+/* Behind the last host: where the switch is, or who is the line. */
 static pid_t hosts[HOSTS_MAX + 1], owner;
+static bool by_tap;
 
 const char *line_address(int host)
 {
@@ -42,9 +44,11 @@ void line_down(void)
 		waitpid(hosts[i], NULL, 0);
 		hosts[i] = 0;
 	}
+	by_tap = false;
 }
 
-static bool host_start(int i)
+/* @netem: it is the line between the first two hosts; NULL: a host. */
+static bool host_start(int i, const char *netem)
 {
 	int ready[2];
 	char c;
@@ -56,7 +60,11 @@ static bool host_start(int i)
 		die("fork: %m");
 	if (!hosts[i]) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != owner || unshare(CLONE_NEWNET) || write(ready[1], "", 1) != 1)
+		if (getppid() != owner)
+			_exit(EXIT_FAILURE);
+		if (netem)
+			tap_run(netem, ready[1]);
+		if (unshare(CLONE_NEWNET) || write(ready[1], "", 1) != 1)
 			_exit(EXIT_FAILURE);
 		for (;;)
 			pause();
@@ -77,6 +85,24 @@ void line_enter(int host)
 	if (fd < 0 || setns(fd, CLONE_NEWNET))
 		die("%s: %m", path);
 	close(fd);
+}
+
+void line_sent(int host, uint64_t *packets, uint64_t *bytes)
+{
+	unsigned long long b, p;
+	char path[64], line[512];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/net/dev", hosts[host]);
+	f = fopen(path, "re");
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, " eth0: %*u %*u %*u %*u %*u %*u %*u %*u %llu %llu", &b, &p) == 2;
+	if (!found)
+		die("%s: no eth0", path);
+	fclose(f);
+	*packets += p;
+	*bytes += b;
 }
 
 /* Frames as long as they are on a real line: nothing is left for a network card to cut. */
@@ -123,21 +149,22 @@ static bool plug(int host, int sw)
 {
 	char command[128];
 
-	snprintf(command, sizeof(command), "ip link add p%d master br0 up type veth peer name eth0 netns %d", host, hosts[host]);
+	snprintf(command, sizeof(command), "ip link add p%d master br0 up type veth peer name eth0 address 02:00:00:00:00:%02x netns %d",
+		 host, host + 1, hosts[host]);
 	return run(sw, NULL, command);
 }
 
-/* The hosts are there, and what connects them. */
-static bool hosts_start(int n)
+/* The hosts are there, and what connects them. @tap: the line that netem cannot be */
+static bool hosts_start(int n, const char *tap)
 {
 	int i;
 
 	for (i = 0; i < n; i++)
-		if (!host_start(i))
+		if (!host_start(i, NULL))
 			return false;
 	if (n == 2)
-		return cable();
-	if (!host_start(n) || !run(n, NULL, "ip link add br0 up type bridge"))
+		return tap ? host_start(n, tap) : cable();
+	if (!host_start(n, NULL) || !run(n, NULL, "ip link add br0 up type bridge"))
 		return false;
 	for (i = 0; i < n; i++)
 		if (!plug(i, n))
@@ -147,11 +174,42 @@ static bool hosts_start(int n)
 
 static bool host_up(int i, const char *netem)
 {
+	char command[512];
+
+	snprintf(command, sizeof(command), "ip link set lo up && ip link set eth0 txqueuelen 10000 && ip addr add %s/24 dev eth0 && "
+		 "ip link set eth0 up && { [ -z '%s' ] || tc qdisc add dev eth0 root netem limit 100000 %s 2>/dev/null; }", line_address(i), netem, netem);
+	return run(i, netem, command);
+}
+
+/* The congestion control that Linux has by itself, if the machine has another one. */
+static void use_cubic(int i)
+{
+	if (!run(i, NULL, "{ echo cubic >/proc/sys/net/ipv4/tcp_congestion_control; } 2>/dev/null"))
+		warning("TCP has another congestion control than cubic: sysctl net.ipv4.tcp_allowed_congestion_control='reno cubic' "
+			"lets it be chosen");
+}
+
+/* Who has which address: what hosts find out themselves is in one table of the kernel, in which more than 32 do not find room. */
+static bool introduce(int i, unsigned int n)
+{
 	char command[256];
 
-	snprintf(command, sizeof(command), "ip link set lo up && ip addr add %s/24 dev eth0 && ip link set eth0 up && "
-		 "{ [ -z '%s' ] || tc qdisc add dev eth0 root netem limit 100000 %s 2>/dev/null; }", line_address(i), netem, netem);
-	return run(i, netem, command);
+	snprintf(command, sizeof(command), "for i in $(seq %u); do printf 'neigh replace 10.79.0.%%d lladdr 02:00:00:00:00:%%02x dev eth0 "
+		 "nud permanent\\n' $i $i; done | ip -batch -", n);
+	return run(i, NULL, command);
+}
+
+static bool netem_there(void)
+{
+	bool there = host_start(0, NULL) && run(0, NULL, "tc qdisc add dev lo root netem 2>/dev/null");
+
+	line_down();
+	return there;
+}
+
+const char *line_note(void)
+{
+	return by_tap ? " The cable is a process between two TAP devices, on any CPU, before all others." : "";
 }
 
 bool line_up(const char *netem, unsigned int n)
@@ -160,15 +218,20 @@ bool line_up(const char *netem, unsigned int n)
 
 	owner = getpid();
 	atexit(line_down);
-	if (!hosts_start(n)) {
-		warning("not measured: network namespaces cannot be made, which takes root");
+	by_tap = *netem && n == 2 && !netem_there();
+	if (!hosts_start(n, by_tap ? netem : NULL)) {
+		warning("not measured: network namespaces%s cannot be made, which takes root", by_tap ? ", or TAP devices," : "");
 		return false;
 	}
 	for (i = 0; i < n; i++) {
-		if (!host_up(i, netem)) {
+		if (n > 2 && !introduce(i, n))
+			die("eth0: neighbours cannot be set");
+		if (!host_up(i, by_tap ? "" : netem)) {
 			warning("not measured: there is no 'tc qdisc add ... netem %s' here", netem);
 			return false;
 		}
+		if (i < 2)
+			use_cubic(i);
 	}
 	return true;
 }

@@ -43,24 +43,24 @@ static const struct table tables[] = {
 	},
 	{
 		.name = "large", .title = "Throughput of a link: events of 64 KiB, none lost",
-		.kind = &throughput, .ms = 1000, .receiver = SLEEPS, .places = { [CABLE] = true }, ENTRIES(large_entries),
+		.kind = &throughput, .ms = 500, .receiver = SLEEPS, .places = { [CABLE] = true }, ENTRIES(large_entries),
 	},
 	{
 		.name = "latency", .title = "Latency of a link: 64-byte events, 1000 a second, the subscriber sleeps",
-		.kind = &latency, .ms = 1000, .rate = 1000, .receiver = SLEEPS, .places = { [CABLE] = true }, ENTRIES(latency_entries),
+		.kind = &latency, .ms = 500, .rate = 1000, .receiver = SLEEPS, .places = { [CABLE] = true }, ENTRIES(latency_entries),
 	},
 	{
 		.name = "lossy-stream", .title = "Throughput of a lossy line: events of 1 KiB, 16 at once",
-		.kind = &throughput, .ms = 10000, .receiver = SLEEPS, .places = { [LOSSY] = true }, ENTRIES(stream_entries),
+		.kind = &throughput, .ms = 2000, .receiver = SLEEPS, .places = { [LOSSY] = true }, ENTRIES(stream_entries),
 	},
 	{
 		.name = "lossy-latency", .title = "Latency of a lossy line: 64-byte events, 200 a second, the subscriber sleeps",
-		.kind = &latency, .ms = 10000, .rate = 200, .ratio = 1, .receiver = SLEEPS, .places = { [LOSSY] = true },
+		.kind = &latency, .ms = 3000, .rate = 200, .ratio = 1, .receiver = SLEEPS, .places = { [LOSSY] = true },
 		ENTRIES(latency_entries),
 	},
 	{
 		.name = "urgent", .title = "Latency of a slow line that others use: 64-byte events, 100 a second, the subscriber sleeps",
-		.kind = &latency, .ms = 10000, .rate = 100, .ratio = 1, .receiver = SLEEPS, .places = { [SLOW] = true },
+		.kind = &latency, .ms = 3000, .rate = 100, .ratio = 1, .receiver = SLEEPS, .places = { [SLOW] = true },
 		ENTRIES(urgent_entries),
 	},
 };

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -80,6 +81,25 @@ uint64_t node_used(void)
 	for (i = 0; i < HOSTS_MAX; i++)
 		used += cpu_used(others[i].pid);
 	return used;
+}
+
+double node_memory(unsigned int host)
+{
+	pid_t pid = others[0].ours ? others[host].pid : node.pid;
+	unsigned long pages;
+	char path[64];
+	FILE *f;
+	int n;
+
+	if (!pid)
+		return NAN;
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	f = fopen(path, "re");
+	n = f ? fscanf(f, "%*u %lu", &pages) : 0;
+	if (n != 1)
+		die("%s: %m", path);
+	fclose(f);
+	return (double)pages * sysconf(_SC_PAGESIZE);
 }
 
 static FILE *open_config(const struct node *n)
@@ -221,6 +241,12 @@ void node_pair(const char *transport)
 	start_at(0, more);
 	snprintf(more, sizeof(more), ",transport=%s,peer=%s", transport, line_address(0));
 	start_at(1, more);
+}
+
+void node_alone(void)
+{
+	if (!node_is_kernel())
+		start(&others[0], -1, NULL);
 }
 
 void node_cluster(unsigned int hosts)

@@ -20,7 +20,8 @@
 #define SLACK_S		30
 #define SAMPLES_MAX	100000
 #define SAMPLES_LEAST	20
-/* Of those that are asked for at once inside the kernel, if no rate says how many. */
+/* Of those that are asked for at once inside the kernel, if no rate says how many: for each millisecond, and at most. */
+#define SAMPLES_INSIDE_MS	20
 #define SAMPLES_INSIDE	1000
 /* At least so many runs' system calls are counted. */
 #define COUNTED		10
@@ -133,10 +134,10 @@ void ops_join(const struct entry *e)
 	channel_joined = true;
 }
 
-/* As a host's node knows them: the sinks of all members, and how many members and sinks say k. */
-static unsigned int known_sinks(unsigned int host, unsigned int *say)
+/* As a node knows them: the sinks of all members, and how many members and sinks say k. */
+static unsigned int known_sinks(const char *members, unsigned int *say)
 {
-	FILE *f = fopen(ops_path(host, "members"), "re");
+	FILE *f = fopen(members, "re");
 	unsigned int sinks_there = 0, n;
 	char line[1024], *at;
 
@@ -156,9 +157,20 @@ void ops_wait_sinks(unsigned int host, unsigned int n, unsigned int say)
 {
 	unsigned int i, says;
 
-	for (i = 0; known_sinks(host, &says) != n || says != say; i++) {
+	for (i = 0; known_sinks(ops_path(host, "members"), &says) != n || says != say; i++) {
 		if (i == TRIES)
 			die("%s: not all subscribers are known at host %u", entry->name, host);
+		usleep(TRY_US);
+	}
+}
+
+void ops_wait_members(const char *members, unsigned int n)
+{
+	unsigned int i, says;
+
+	for (i = 0; known_sinks(members, &says) != n; i++) {
+		if (i == TRIES)
+			die("%s: not all subscribers are known", members);
 		usleep(TRY_US);
 	}
 }
@@ -223,6 +235,13 @@ static unsigned int wanted(void)
 	uint64_t n = (uint64_t)table->rate * table->ms / 1000;
 
 	return n < SAMPLES_LEAST ? SAMPLES_LEAST : n > SAMPLES_MAX ? SAMPLES_MAX : n;
+}
+
+static unsigned int wanted_inside(void)
+{
+	unsigned int n = table->ms * SAMPLES_INSIDE_MS;
+
+	return table->rate ? wanted() : n < SAMPLES_LEAST ? SAMPLES_LEAST : n > SAMPLES_INSIDE ? SAMPLES_INSIDE : n;
 }
 
 /* What was sent so far has arrived: no more and no less. */
@@ -374,7 +393,7 @@ static void counted(void)
 /* All at once, with receivers of its own if they are at this host. */
 static void inside_all(void)
 {
-	unsigned int i, len = 0, n = table->rate ? wanted() : SAMPLES_INSIDE, own = call->hosts ? 0 : call->sinks;
+	unsigned int i, len = 0, n = wanted_inside(), own = call->hosts ? 0 : call->sinks;
 	struct inside r = { 0 };
 	uint64_t others = cpu_of_others();
 	char to[2048] = "";
@@ -404,6 +423,9 @@ static void act(unsigned int unused)
 	if (op->open)
 		op->open(entry);
 	cpu_pin(place->sender);
+	/* Other hosts' work would come in between, as it does not where they have CPUs of their own. */
+	if (table->kind == &submission_cost && place->hosts && place->sender == place->receiver)
+		cpu_go_first();
 	if (op->module && !op->before && !op->after) {
 		inside_all();
 		return;

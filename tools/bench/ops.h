@@ -74,6 +74,8 @@ const char *ops_path(unsigned int host, const char *file);
 void ops_leave(const char *path);
 /** ops_wait_sinks() - until a host's node knows of @n sinks, of all members, and of @say of them or of members that say k */
 void ops_wait_sinks(unsigned int host, unsigned int n, unsigned int say);
+/** ops_wait_members() - until the file members has @n sinks */
+void ops_wait_members(const char *members, unsigned int n);
 /** ops_host() - where sink number @i is */
 unsigned int ops_host(const struct call *c, unsigned int i);
 /** ops_ready() - a sink that is none of a channel can be reached from now on */

@@ -1,107 +1,105 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What people read: Markdown. */
-#include "bench.h"
+/* What people read of a part: Markdown. */
+#include "report.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <unistd.h>
-#include <kecho/version.h>
+#include <string.h>
 
-void report_start(const struct part *part, unsigned int alternations)
+void report_part(FILE *f, const json_t *part)
 {
-	printf("# kecho-bench %s\n\n%s.\n\n", part->name, part->help);
-	printf("KECho " KECHO_VERSION " (%s), %s; %s, %ld CPUs, Linux %s; the node is %s.\n", machine_commit(), machine_date(),
-	       machine_cpu(), sysconf(_SC_NPROCESSORS_ONLN), machine_kernel(), node_is_kernel() ? "the kernel's" : "kechofsd's");
-	printf("Medians of %u alternations, with the least and the greatest.\n", alternations);
+	const json_t *machine = json_object_get(part, "machine");
+
+	fprintf(f, "# kecho-bench %s\n\n%s.\n\n", results_string(part, "part"), results_string(part, "help"));
+	fprintf(f, "KECho %s (%s), %s; %s, %.0f CPUs, Linux %s; the node is %s.\n", results_string(part, "version"),
+		results_string(part, "commit"), results_string(part, "date"), results_string(machine, "cpu"), results_number(machine, "cpus"),
+		results_string(machine, "kernel"), strcmp(results_string(part, "node"), "kernel") ? "kechofsd's" : "the kernel's");
+	fprintf(f, "Medians of %.0f alternations, with the least and the greatest.\n", results_number(part, "alternations"));
 }
 
-/* Three digits, or all that are before the point. */
-static void put(double v)
+void report_number(FILE *f, double v)
 {
-	if (isnan(v)) {
-		putchar('-');
-		return;
-	}
-	printf("%.*f", v >= 99.95 ? 0 : v >= 9.995 ? 1 : v >= 0.0995 ? 2 : 4, v);
-}
-
-static void put_summary(struct summary s, double scale)
-{
-	printf(" | ");
-	put(s.median * scale);
-	if (isnan(s.median))
-		return;
-	printf(" (");
-	put(s.least * scale);
-	putchar('-');
-	put(s.greatest * scale);
-	putchar(')');
-}
-
-static void put_ratio(const struct result *r, unsigned int row, const struct entry *base)
-{
-	int to = rows_base(r, row, base);
-
-	if (to == (int)row)
-		printf(" | 1");
-	else if (to < 0)
-		printf(" | -");
+	if (isnan(v))
+		fputc('-', f);
 	else
-		put_summary(result_ratio(r, row, to), 1);
+		fprintf(f, "%.*f", !v || v >= 99.95 ? 0 : v >= 9.995 ? 1 : v >= 0.0995 ? 2 : 4, v);
 }
 
-static void put_row(const struct result *r, unsigned int row)
+void report_summary(FILE *f, const json_t *summary, double scale)
 {
-	const struct table *t = r->table;
-	unsigned int i;
-
-	printf("| %s", r->rows[row].name);
-	if (t->axis)
-		printf(" | %u", rows_value(t, &r->rows[row]));
-	for (i = 0; i < t->kind->nfigures; i++)
-		put_summary(stats_summary(result_values(r, row, i), r->alternations), t->kind->figures[i].scale);
-	for (i = 0; i < t->nentries; i++)
-		if (t->entries[i].base && !rows_lack(t, &t->entries[i]))
-			put_ratio(r, row, &t->entries[i]);
-	puts(" |");
+	report_number(f, results_number(summary, "median") * scale);
+	if (!summary)
+		return;
+	fputs(" (", f);
+	report_number(f, results_number(summary, "least") * scale);
+	fputc('-', f);
+	report_number(f, results_number(summary, "greatest") * scale);
+	fputc(')', f);
 }
 
-void report_result(const struct result *r)
+static void put_row(FILE *f, const json_t *table, const char *axis, const json_t *row)
 {
-	static const char *const axes[] = { "", " | bytes", " | subscribers", " | events/s due" };
-	const struct table *t = r->table;
-	unsigned int i, columns = t->kind->nfigures + (t->axis != NO_AXIS);
+	const json_t *figures = json_object_get(table, "figures"), *figure, *bases = json_object_get(table, "bases"), *base;
+	const char *name = results_string(row, "name");
+	size_t i;
 
-	printf("\n%s\n\n|%s", r->place->title, axes[t->axis]);
-	for (i = 0; i < t->kind->nfigures; i++)
-		printf(" | %s", t->kind->figures[i].title);
-	for (i = 0; i < t->nentries; i++) {
-		if (!t->entries[i].base || rows_lack(t, &t->entries[i]))
-			continue;
-		printf(" | ratio to %s", t->entries[i].name);
-		columns++;
+	fprintf(f, "| %s", name);
+	if (*axis)
+		fprintf(f, " | %.0f", results_number(row, axis));
+	json_array_foreach(figures, i, figure) {
+		fputs(" | ", f);
+		report_summary(f, results_figure(row, results_string(figure, "name")), results_number(figure, "scale"));
 	}
-	printf(" |\n|---");
+	json_array_foreach(bases, i, base) {
+		fputs(" | ", f);
+		if (!strcmp(name, json_string_value(base)))
+			fputc('1', f);
+		else
+			report_summary(f, json_object_get(json_object_get(row, "ratios"), json_string_value(base)), 1);
+	}
+	fputs(" |\n", f);
+}
+
+static const char *axis_title(const char *axis)
+{
+	return !strcmp(axis, "event_bytes") ? "bytes" : !strcmp(axis, "rate") ? "events/s due" : axis;
+}
+
+void report_result(FILE *f, const json_t *table, const json_t *result)
+{
+	const json_t *figures = json_object_get(table, "figures"), *bases = json_object_get(table, "bases"), *each;
+	const char *axis = results_string(table, "axis");
+	size_t i, columns = json_array_size(figures) + json_array_size(bases) + !!*axis;
+
+	fprintf(f, "\n%s\n\n|%s%s", results_string(result, "where"), *axis ? " | " : "", axis_title(axis));
+	json_array_foreach(figures, i, each)
+		fprintf(f, " | %s", results_string(each, "title"));
+	json_array_foreach(bases, i, each)
+		fprintf(f, " | ratio to %s", json_string_value(each));
+	fprintf(f, " |\n|---");
 	while (columns--)
-		printf("|---:");
-	puts("|");
-	for (i = 0; i < r->nrows; i++)
-		put_row(r, i);
-	fflush(stdout);
+		fprintf(f, "|---:");
+	fputs("|\n", f);
+	json_array_foreach(json_object_get(result, "entries"), i, each)
+		put_row(f, table, axis, each);
+	fflush(f);
 }
 
-void report_table(const struct table *t)
+void report_table(FILE *f, const json_t *table)
 {
-	const char *lack;
-	unsigned int i;
+	const char *ratio_of = results_string(table, "ratio_of"), *lacks;
+	const json_t *each;
+	size_t i;
 
-	printf("\n## %s\n\n", t->title);
-	for (i = 0; i < t->nentries; i++) {
-		lack = rows_lack(t, &t->entries[i]);
-		printf("- %s: %s%s%s\n", t->entries[i].name, t->entries[i].settings, lack ? ". NOT MEASURED: " : "", lack ? lack : "");
+	fprintf(f, "\n## %s\n\n", results_string(table, "title"));
+	json_array_foreach(json_object_get(table, "entries"), i, each) {
+		lacks = results_string(each, "lacks");
+		fprintf(f, "- %s: %s%s%s\n", results_string(each, "name"), results_string(each, "settings"),
+			*lacks ? ". NOT MEASURED: " : "", lacks);
 	}
-	putchar('\n');
-	if (t->kind->run && t->rate)
-		printf("One every %g ms. ", 1e3 / t->rate);
-	printf("Ratios are of: %s.\n", t->kind->figures[t->ratio].title);
+	fputc('\n', f);
+	if (json_object_get(table, "period_ms"))
+		fprintf(f, "One every %g ms. ", results_number(table, "period_ms"));
+	json_array_foreach(json_object_get(table, "figures"), i, each)
+		if (json_array_size(json_object_get(table, "bases")) && !strcmp(results_string(each, "name"), ratio_of))
+			fprintf(f, "Ratios are of: %s.\n", results_string(each, "title"));
 }

@@ -6,7 +6,13 @@
 
 static unsigned int *on_axis(enum axis axis, struct entry *e)
 {
-	return axis == AXIS_BYTES ? &e->bytes : axis == AXIS_SUBSCRIBERS ? &e->subscribers : &e->rate;
+	switch (axis) {
+	case AXIS_BYTES: return &e->bytes;
+	case AXIS_SUBSCRIBERS: return &e->subscribers;
+	case AXIS_CHANNELS: return &e->channels;
+	case AXIS_HOSTS: return &e->hosts;
+	default: return &e->rate;
+	}
 }
 
 unsigned int rows_value(const struct table *t, const struct entry *row)

@@ -32,7 +32,7 @@ static const struct entry hosts_100[] = ROWS(100, 1, 2, 4, 8), hosts_1024[] = RO
 
 #define TABLE(its_name, its_title, its_entries) \
 	{ \
-		.name = its_name, .title = its_title "", .kind = &submission_cost, .ms = 200, .rate = 1000, \
+		.name = its_name, .title = its_title "", .kind = &submission_cost, .ms = 150, .rate = 1000, \
 		.places = { [NETWORK] = true }, ENTRIES(its_entries), \
 	}
 

@@ -134,6 +134,9 @@ static void sender(void)
 	uint64_t began, mine, helpers;
 
 	prctl(PR_SET_TIMERSLACK, 1);
+	/* It is the subscriber that the hog is to be in the way of. */
+	if (trial->place->hog && trial->place->sender == trial->place->receiver)
+		cpu_go_first();
 	open_end(SENDS, 0, trial->place->sender);
 	send_event(trial, &(struct payload){ .seq = 1 }, false);
 	meet();

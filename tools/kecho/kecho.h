@@ -12,8 +12,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <kecho/version.h>
+#include "../name.h"
 
 /* Besides EXIT_SUCCESS and EXIT_FAILURE; the same as timeout(1). */
 #define EXIT_USAGE	2
@@ -33,6 +35,12 @@ int cmd_sub(int argc, char **argv);
 int cmd_members(int argc, char **argv);
 int cmd_attrs(int argc, char **argv);
 int cmd_filter(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
+int cmd_req(int argc, char **argv);
+int cmd_resmon(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_res(int argc, char **argv);
+int cmd_agent(int argc, char **argv);
 
 /* main.c: messages */
 void warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -52,7 +60,6 @@ void parse_simple(struct simple_args *out, int argc, char **argv, const struct a
 		  const char *args_doc, const char *doc, int min, int max);
 long parse_number(struct argp_state *state, const char *what, const char *arg, long min, long max);
 int64_t parse_seconds(struct argp_state *state, const char *arg);
-bool name_valid(const char *name);
 bool assignment_valid(const char *arg);
 char *concat(const char *prefix, char **args, int n, char behind);
 void check_channel(const char *name);
@@ -84,6 +91,7 @@ int count_members(int fd);
 enum column_kind {
 	TEXT,
 	NUMBER,
+	AMOUNT,		/* a number, on a terminal shortened: 3.4M */
 	FLAG,
 	REST,		/* an object of all key=value behind the column before */
 };
@@ -98,7 +106,7 @@ json_t *attr_json(const char *value);
 json_t *parse_line(char *line, const struct column *columns, bool typed);
 json_t *parse_lines(char *text, const struct column *columns, bool typed);
 json_t *parse_pairs(char *text, bool typed);
-/* These print and free. */
+void print_table(FILE *out, const json_t *rows, const struct column *columns, bool terminal, const char *prefix);
 void show(json_t *rows, const struct column *columns, bool json);
 void show_both(json_t *rows, const struct column *columns, json_t *more,
 	       const struct column *more_columns, bool only_more);

@@ -27,7 +27,13 @@ static const struct command {
 	{ "members", "[-js] CHANNEL", "who is on a channel", cmd_members },
 	{ "attrs", "[-j] CHANNEL [NAME=VALUE...]", "show or set attributes", cmd_attrs },
 	{ "filter", "[-j] CHANNEL [ls|add|del|set ...]", "show or change filters", cmd_filter },
+	{ "serve", "[-j N] [-q N] CHANNEL -- COMMAND...", "answer requests by a command", cmd_serve },
+	{ "req", "[OPTIONS] CHANNEL [DATA...]", "ask the least loaded servers", cmd_req },
+	{ "resmon", "[-c CHANNEL] [-i SECONDS]", "say how loaded this host is", cmd_resmon },
+	{ "res", "[offer|request|release|ls] ...", "resources, and leases on them", cmd_res },
+	{ "agent-check", "[OPTIONS]", "answer HAProxy's agent-check", cmd_agent },
 	{ "stat", "[-jp]", "the node's counters and links", cmd_stat },
+	{ "top", "[-bj] [OPTIONS]", "hosts, channels and filters, live", cmd_top },
 	{ "help", "[COMMAND]", "explain a command", cmd_help },
 	{ "version", "", "print the version", cmd_version },
 };
@@ -52,7 +58,7 @@ static void usage(FILE *to)
 
 	fputs("Usage: kecho COMMAND [ARGUMENTS]\n\n", to);
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(to, "  %-7s %-35s %s\n", commands[i].name, commands[i].args,
+		fprintf(to, "  %-11s %-37s %s\n", commands[i].name, commands[i].args,
 			commands[i].help);
 	fputs("\n`kecho COMMAND --help` explains a command, kecho(1) all of them.\n"
 	      "KECHO_DIR is the mount to use, /kecho by default.\n", to);

@@ -18,6 +18,7 @@ static const struct column member_columns[] = {
 	{ "contact", FLAG },
 	{ "rtt_us", NUMBER },
 	{ "loss_ppm", NUMBER },
+	{ "age_ms", NUMBER },
 	{ "sent", NUMBER },
 	{ "received", NUMBER },
 	{ "expired", NUMBER },

@@ -82,15 +82,6 @@ int64_t parse_seconds(struct argp_state *state, const char *arg)
 	return s * 1000 + 0.5;
 }
 
-/* A name of a channel or a type: the node's own rule. */
-bool name_valid(const char *name)
-{
-	size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				  "0123456789._-");
-
-	return len >= 1 && len <= 64 && !name[len] && name[0] != '.';
-}
-
 /* name=value in one line; the node judges the rest. */
 bool assignment_valid(const char *arg)
 {

@@ -145,11 +145,24 @@ json_t *parse_pairs(char *text, bool typed)
 	return pairs;
 }
 
-/* The text of a cell, the caller's. @separator: between the pairs of a REST column. */
-static char *cell_text(const json_t *cell, char separator)
+/* For people: 0.25, 12, 3.4M. */
+static void print_amount(FILE *out, double n)
+{
+	static const char letters[] = "\0kMGTPE";
+	int i = 0;
+
+	for (; n >= 1000 && letters[i + 1]; i++)
+		n /= 1000;
+	fprintf(out, "%.*f", i ? 1 : n == (int64_t)n ? 0 : 2, n);
+	if (i)
+		fputc(letters[i], out);
+}
+
+/* The text of a cell, the caller's. */
+static char *cell_text(const json_t *cell, enum column_kind kind, bool terminal)
 {
 	const char *key, *before = "";
-	char *text = NULL, between[] = { separator, '\0' };
+	char *text = NULL;
 	size_t size;
 	json_t *value;
 	FILE *out = open_memstream(&text, &size);
@@ -160,8 +173,14 @@ static char *cell_text(const json_t *cell, char separator)
 	case JSON_STRING:
 		fputs(json_string_value(cell), out);
 		break;
+	case JSON_REAL:
 	case JSON_INTEGER:
-		fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(cell));
+		if (kind == AMOUNT && terminal)
+			print_amount(out, json_number_value(cell));
+		else if (json_is_real(cell))
+			fprintf(out, "%.15g", json_real_value(cell));
+		else
+			fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(cell));
 		break;
 	case JSON_TRUE:
 	case JSON_FALSE:
@@ -170,7 +189,7 @@ static char *cell_text(const json_t *cell, char separator)
 	case JSON_OBJECT:
 		json_object_foreach((json_t *)cell, key, value) {
 			fprintf(out, "%s%s=%s", before, key, json_string_value(value));
-			before = between;
+			before = terminal ? " " : "\t";
 		}
 		break;
 	default:
@@ -188,7 +207,7 @@ static size_t column_width(const json_t *rows, const struct column *c)
 	char *text;
 
 	json_array_foreach(rows, i, row) {
-		text = cell_text(json_object_get(row, c->key), ' ');
+		text = cell_text(json_object_get(row, c->key), c->kind, true);
 		len = strlen(text);
 		free(text);
 		if (len > width)
@@ -202,12 +221,12 @@ static int padding(const struct column *columns, const int *widths, size_t i)
 {
 	int width = columns[i + 1].key ? widths[i] : 0;
 
-	return columns[i].kind == NUMBER ? width : -width;
+	return columns[i].kind == NUMBER || columns[i].kind == AMOUNT ? width : -width;
 }
 
-static void print_table(const json_t *rows, const struct column *columns)
+/* @terminal: for people; else each line begins with @prefix. */
+void print_table(FILE *out, const json_t *rows, const struct column *columns, bool terminal, const char *prefix)
 {
-	bool terminal = isatty(STDOUT_FILENO);
 	int widths[16] = { 0 };
 	char title[32], *text;
 	size_t i, j, k;
@@ -219,19 +238,21 @@ static void print_table(const json_t *rows, const struct column *columns)
 			for (k = 0; columns[i].key[k]; k++)
 				title[k] = toupper((unsigned char)columns[i].key[k]);
 			title[k] = '\0';
-			printf("%s%*s", i ? "  " : "", padding(columns, widths, i), title);
+			fprintf(out, "%s%*s", i ? "  " : "", padding(columns, widths, i), title);
 		}
-		putchar('\n');
+		fputc('\n', out);
 	}
 	json_array_foreach(rows, j, row) {
+		if (!terminal)
+			fputs(prefix, out);
 		for (i = 0; columns[i].key; i++) {
-			text = cell_text(json_object_get(row, columns[i].key), terminal ? ' ' : '\t');
+			text = cell_text(json_object_get(row, columns[i].key), columns[i].kind, terminal);
 			if (i)
-				fputs(terminal ? "  " : "\t", stdout);
-			printf("%*s", padding(columns, widths, i), text);
+				fputs(terminal ? "  " : "\t", out);
+			fprintf(out, "%*s", padding(columns, widths, i), text);
 			free(text);
 		}
-		putchar('\n');
+		fputc('\n', out);
 	}
 }
 
@@ -244,7 +265,7 @@ static void print_pairs(const json_t *pairs)
 
 	json_object_foreach((json_t *)pairs, name, value)
 		json_array_append_new(rows, json_pack("{ss sO}", "name", name, "value", value));
-	print_table(rows, columns);
+	print_table(stdout, rows, columns, isatty(STDOUT_FILENO), "");
 	json_decref(rows);
 }
 
@@ -255,7 +276,7 @@ void show(json_t *rows, const struct column *columns, bool json)
 		json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
 		putchar('\n');
 	} else if (columns) {
-		print_table(rows, columns);
+		print_table(stdout, rows, columns, isatty(STDOUT_FILENO), "");
 	} else {
 		print_pairs(rows);
 	}
