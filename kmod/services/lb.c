@@ -131,7 +131,7 @@ static void begin(const struct lb_msg *msg)
 	r->ask.n = msg->n;
 	r->ask.once = msg->once;
 	r->ask.cancel = msg->cancel;
-	r->ask.here = true;
+	r->ask.here_ms = LB_HERE_MS;
 	r->ask.wait_ms = max(READ_ONCE(wait_ms), 1u);
 	r->ask.timeout_ms = READ_ONCE(timeout_ms) ?: LB_NEVER;
 	asks++;

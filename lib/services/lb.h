@@ -33,7 +33,7 @@
 #define LB_ANSWERS	".answers"	/* behind the name of the channel */
 #define LB_HOLDERS	16		/* a request is at so many servers at most */
 #define LB_ENDED	64		/* an asker remembers so many of its requests that are over */
-#define LB_HERE_MS	50		/* servers of this host have taken it by then, or there are none */
+#define LB_HERE_MS	50		/* where it is not known whether there are servers on this host: one has taken it by then */
 #define LB_ACK_MS	1000		/* nobody has taken it by then: it is sent again */
 #define LB_LEASE_MS	2000		/* a server that has been silent so long is lost */
 #define LB_RENEW_MS	500
@@ -169,7 +169,7 @@ struct lb_holder {
 /**
  * struct lb_ask - a request that waits for its answer; part of what the program around it keeps of it
  * @n: to how many servers, and so many do it at most; 0: as the filter has it, and as many as come to it
- * @here: ask the servers of this host first
+ * @here_ms: ask the servers of this host first, and others, too, when none has taken it by then; 0: others at once
  * @wait_ms: how long those who have it may wait with it before others are asked; and again for further ones, but not less
  *	than LB_MORE_MS says
  * @timeout_ms: when to give up; LB_NEVER
@@ -182,7 +182,7 @@ struct lb_ask {
 	__u32 n;
 	bool once;
 	bool cancel;
-	bool here;
+	__u64 here_ms;
 	__u64 wait_ms;
 	__u64 timeout_ms;
 

@@ -54,13 +54,12 @@ void lb_ask(struct lb_asker *asker, struct lb_ask *ask, bool published, __u64 no
 	ask->chosen = 0;
 	ask->begun = false;
 	ask->over_ms = ask->timeout_ms == LB_NEVER ? LB_NEVER : now_ms + ask->timeout_ms;
-	if (!ask->here) {
+	if (!ask->here_ms) {
 		forward(asker, ask, now_ms);
 		return;
 	}
-	/* If there is a server here it says so at once. */
 	ask->sent_ms = now_ms;
-	ask->send_ms = now_ms + (LB_HERE_MS < ask->wait_ms ? LB_HERE_MS : ask->wait_ms);
+	ask->send_ms = now_ms + (ask->here_ms < ask->wait_ms ? ask->here_ms : ask->wait_ms);
 	if (!published)
 		send(asker, ask, LB_ASK, NULL);
 }

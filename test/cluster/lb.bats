@@ -57,7 +57,7 @@ begun() { sort "$K/jobs.begun" 2>/dev/null | uniq -c | tr -s ' \n' ' '; }
 	ready 1 2
 	[[ $(kecho 1 req jobs true) == h1 ]]
 	mkfifo "$K/go"
-	asking 1 -W 0 jobs "read -r x <$K/go"
+	asking 1 -W 0 -w 600 jobs "read -r x <$K/go"
 	local busy=$LAST_PID answer
 	loaded 1 1.0
 	answer=$(kecho 1 req -v -w 0.2 jobs true 2>"$K/said") || fail "$(<"$K/said")"

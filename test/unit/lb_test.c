@@ -226,7 +226,7 @@ static struct question *ask(struct host *h, bool once, bool cancel, u32 n, u64 w
 	q->ask.once = once;
 	q->ask.cancel = cancel;
 	q->ask.n = n;
-	q->ask.here = wait_ms;
+	q->ask.here_ms = wait_ms ? LB_HERE_MS : 0;
 	q->ask.wait_ms = wait_ms ? wait_ms : 1000;
 	q->ask.timeout_ms = timeout_ms;
 	lb_ask(&h->asker, &q->ask, false, now);

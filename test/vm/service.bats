@@ -103,7 +103,7 @@ teardown()
 		[[ $(sed 1d "$BATS_TEST_TMPDIR/out" | grep -cE "(^| )$a=[0-9.]+( |$)") == 2 ]]
 	done
 	background "$KECHO_BUILD/bin/kecho" resmon -c programs -i 0.05
-	wait_until grep -qs ^cpu= "$K/programs/attrs"
+	wait_until grep -qs ^disk= "$K/programs/attrs"
 	diff <(sed '/^resmon\./d; s/=.*//' "$K/load/attrs") <(sed 's/=.*//' "$K/programs/attrs")
 	for a in mem_total cpus; do
 		[[ $(sed -n "s/^$a=//p" "$K/load/attrs") == $(sed -n "s/^$a=//p" "$K/programs/attrs") ]]

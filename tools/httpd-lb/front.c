@@ -211,7 +211,7 @@ static void ask(struct request *r)
 	r->ask.timeout_ms = options.timeout_ms;
 	r->asked = true;
 	MHD_suspend_connection(r->connection);
-	r->ask.here = true;
+	r->ask.here_ms = LB_HERE_MS;
 	lb_ask(&asker, &r->ask, false, now_ms());
 }
 

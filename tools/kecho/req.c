@@ -203,9 +203,10 @@ int cmd_req(int argc, char **argv)
 	lb_open(&r.ch, r.channel, false);
 	fd.fd = kecho_fd(r.ch.answers);
 	r.ask.id = lb_random();
-	r.ask.here = r.here && served_here(r.channel);
 	if (!r.here)
 		r.ask.wait_ms = WAIT_MS;
+	else if (served_here(r.channel))
+		r.ask.here_ms = r.ask.wait_ms;
 	r.kernel = r.here && kernel_forwards(&r);
 	if (r.kernel)
 		ask_kernel(&r, lb_now_ms(), true);
