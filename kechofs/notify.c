@@ -21,7 +21,7 @@
 #include "fs.h"
 
 /*
- * When it has told all it rests: a notification is four requests to the daemon, which cost more than the event, and nothing says whether
+ * When it has told all it rests: a notification is two requests to the daemon, which cost more than the event, and nothing says whether
  * anybody watches. What comes after a pause is told at once; in a stream the rests become longer.
  */
 #define REST_NS 5000000

@@ -7,9 +7,13 @@
 #include <sys/stat.h>
 #include "fs.h"
 
-/* Names do not change but by this mount's own mkdir and rmdir; modes and times do, for events arrive. */
-#define ENTRY_TIMEOUT 3600.0
-#define ATTR_TIMEOUT 0.0
+/* Names, and all about directories, only change by what passes through the mount; times of files do, for events arrive. */
+#define TIMEOUT 3600.0
+
+static double attr_timeout(enum kecho_kind kind)
+{
+	return kind == KIND_DIR ? TIMEOUT : 0;
+}
 
 static bool dir_has(const struct dir *d, enum kecho_kind kind)
 {
@@ -152,7 +156,7 @@ static void fill_stat(struct fs *fs, struct dir *d, enum kecho_kind kind, struct
 static void reply_entry(struct fs *fs, fuse_req_t req, struct dir *d, enum kecho_kind kind)
 {
 	struct fuse_entry_param e = { .ino = INO(d->number, kind), .generation = 1,
-				      .attr_timeout = ATTR_TIMEOUT, .entry_timeout = ENTRY_TIMEOUT };
+				      .attr_timeout = attr_timeout(kind), .entry_timeout = TIMEOUT };
 
 	fill_stat(fs, d, kind, &e.attr);
 	fuse_reply_entry(req, &e);
@@ -193,7 +197,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	}
 	fill_stat(fs, d, ino & 15, &st);
-	fuse_reply_attr(req, &st, ATTR_TIMEOUT);
+	fuse_reply_attr(req, &st, attr_timeout(ino & 15));
 }
 
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set, struct fuse_file_info *fi)
