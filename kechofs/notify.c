@@ -25,7 +25,7 @@
  * anybody watches. What comes after a pause is told at once; in a stream the rests become longer.
  */
 #define REST_NS 5000000
-#define REST_MAX_NS 80000000
+#define REST_MAX_NS 320000000
 
 struct notice {
 	struct list_head node;

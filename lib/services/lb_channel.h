@@ -36,4 +36,13 @@ int lb_channel_send(struct lb_channel *c, const struct lb_msg *msg, unsigned int
  * Return: as kecho_sub_attr_set(). Context: may sleep.
  */
 int lb_channel_load(struct lb_channel *c, const struct lb_server *server);
+
+/* So long what is said may be a little off: all others are told of each change, and nobody's choice depends on a hundredth request. */
+#define LB_LOAD_MS 1000
+
+/** lb_load_far() - whether another number of requests is worth telling sooner: it differs by a sixteenth */
+static inline bool lb_load_far(__u32 said, __u32 requests)
+{
+	return (said < requests ? requests - said : said - requests) * 16ull >= said;
+}
 #endif

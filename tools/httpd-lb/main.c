@@ -48,7 +48,7 @@ static struct letter *letters, **last_letter = &letters;
 
 static struct lb_channel channel;
 static bool joined;
-static __u64 join_ms, load_ms;
+static __u64 join_ms, told_ms;	/* told_ms: of the load; 0: not yet */
 
 void fail(const char *fmt, ...)
 {
@@ -158,7 +158,7 @@ static int join(void)
 	}
 	chain_fill_lb(mount(), options.channel);
 	joined = true;
-	load_ms = 0;
+	told_ms = 0;
 	return 0;
 }
 
@@ -201,13 +201,17 @@ static __u64 tell_load(void)
 {
 	static __u32 busy, queued;
 	static bool out;
-	__u64 down = back_down(), every;
+	__u64 down = back_down(), due = told_ms, every = options.wait_ms / 10;
 	bool now_out = server.closed || down;
 
-	if (!joined || (load_ms && busy == server.busy && queued == server.queued && out == now_out))
+	if (!joined || (told_ms && busy == server.busy && queued == server.queued && out == now_out))
 		return down ? down : LB_NEVER;
-	if (out == now_out && now_ms() < load_ms)
-		return load_ms;
+	if (!lb_load_far(busy + queued, server.busy + server.queued))
+		due += LB_LOAD_MS;
+	else
+		due += every < LOAD_MIN_MS ? LOAD_MIN_MS : every > LOAD_MAX_MS ? LOAD_MAX_MS : every;
+	if (told_ms && out == now_out && now_ms() < due)
+		return due;
 	busy = server.busy;
 	queued = server.queued;
 	out = now_out;
@@ -215,9 +219,8 @@ static __u64 tell_load(void)
 		kecho_sub_attr_set(channel.serves, "load=\n");
 	else
 		lb_channel_load(&channel, &server);
-	every = options.wait_ms / 10;
-	load_ms = now_ms() + (every < LOAD_MIN_MS ? LOAD_MIN_MS : every > LOAD_MAX_MS ? LOAD_MAX_MS : every);
-	return load_ms;
+	told_ms = now_ms();
+	return down ? down : LB_NEVER;
 }
 
 static void read_config(void)

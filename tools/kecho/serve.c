@@ -18,7 +18,7 @@
 #include <kecho/limits.h>
 
 #define SLOTS_MAX	256
-#define LOAD_MS		20	/* what filters know of the load is at most so old */
+#define LOAD_MS		20	/* what filters know of the load is at most so old, or off by little */
 
 /* A request that is here; what runs has a process and three descriptors, and @pid is 0 if that could not be. */
 struct work {
@@ -190,12 +190,14 @@ static void drop(struct lb_server *server, struct lb_job *job, bool running)
 /* Says the load if it has changed, not too often. Returns when to be called again. */
 static uint64_t say_load(struct serve *s, uint64_t now)
 {
+	bool far = lb_load_far(s->busy + s->queued, s->server.busy + s->server.queued);
+	uint64_t due = s->load_ms + (far ? LOAD_MS : LB_LOAD_MS);
 	int err;
 
 	if (s->server.busy == s->busy && s->server.queued == s->queued)
 		return LB_NEVER;
-	if (now < s->load_ms + LOAD_MS)
-		return s->load_ms + LOAD_MS;
+	if (now < due)
+		return due;
 	err = lb_channel_load(&s->ch, &s->server);
 	if (err) {
 		errno = -err;

@@ -92,7 +92,7 @@
 #define KECHO_SUSPECT_BEATS	3	/* silent for so many heartbeats: the connection is given up */
 #define KECHO_GONE_BEATS	5	/* and not back in so many more: the peer's members are removed */
 #define KECHO_HELLO_MS		5000	/* a connection that has not finished its handshake is closed */
-#define KECHO_ACK_MS		100	/* an acknowledgement waits so long for a record to travel with */
+#define KECHO_ACK_MS		250	/* an acknowledgement waits so long for a record to travel with */
 #define KECHO_ADVERT_MS		20	/* a change of attributes likewise for an event */
 #define KECHO_REFRESH_MS	1000	/* so often what has not changed is said again, if it is written again */
 #define KECHO_BACKOFF_MIN_MS	100
