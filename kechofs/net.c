@@ -326,7 +326,7 @@ void net_goodbye(struct home *h)
 	h->listener.fd = -1;
 	do {
 		home_turn(h, 10);
-		busy = !kecho_cm_drained(&h->node.cm);
+		busy = !kecho_cm_drained(&h->node.cm, home_now());
 	} while (busy && home_now() < until);
 	if (busy)
 		pr_warn("some peers did not take all that was published; it is lost to them\n");

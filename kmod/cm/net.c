@@ -219,7 +219,7 @@ void kecho_net_goodbye(struct kecho_net *t)
 	flush_workqueue(kecho_close_wq);
 	kecho_udp_hang_up(t);
 	/* To close on what a peer sends would take from it what is on its way. */
-	for (ms = 0; ms < GOODBYE_MS && !kecho_cm_drained(t->cm); ms += 10)
+	for (ms = 0; ms < GOODBYE_MS && !kecho_cm_drained(t->cm, now_ns()); ms += 10)
 		msleep(10);
 	if (ms >= GOODBYE_MS)
 		pr_warn("some peers did not take all that was published; it is lost to them\n");

@@ -1755,22 +1755,27 @@ bool kecho_cm_settled(struct kecho_cm *cm)
 }
 EXPORT_SYMBOL_GPL(kecho_cm_settled);
 
-bool kecho_cm_drained(struct kecho_cm *cm)
+bool kecho_cm_drained(struct kecho_cm *cm, u64 now)
 {
 	struct kecho_link *link;
-	bool busy = false;
+	bool busy, drained = true;
 
 	mutex_lock(&cm->lock);
 	list_for_each_entry(link, &cm->links, node) {
 		spin_lock_bh(&link->lock);
 		busy = link->conn && link->conn->up &&
 		       (link->out_records || !list_empty(&link->ctl) || link_first(link));
+		/* An acknowledgement may wait for a record to travel with; a ping's answer has it, too. */
+		if (busy) {
+			link->want_ping = true;
+			link->last_ping = now;
+			link_kick(link);
+			drained = false;
+		}
 		spin_unlock_bh(&link->lock);
-		if (busy)
-			break;
 	}
 	mutex_unlock(&cm->lock);
-	return !busy;
+	return drained;
 }
 EXPORT_SYMBOL_GPL(kecho_cm_drained);
 

@@ -264,8 +264,8 @@ void kecho_cm_init(struct kecho_cm *cm, u64 id, const char *name, const struct k
 		   const struct kecho_cm_user *user, u64 seed);
 /** kecho_cm_exit() - ends all sessions (down()), asks the home to close all connections, frees all links */
 void kecho_cm_exit(struct kecho_cm *cm, u64 now);
-/** kecho_cm_drained() - has every peer that is connected got all that was meant for it? */
-bool kecho_cm_drained(struct kecho_cm *cm);
+/** kecho_cm_drained() - has every peer that is connected got all that was meant for it? Asks those who have not said so. */
+bool kecho_cm_drained(struct kecho_cm *cm, u64 now);
 /** kecho_cm_bye() - tell all peers that this node leaves; the home then sends what it can and calls kecho_cm_exit() */
 void kecho_cm_bye(struct kecho_cm *cm);
 u64 kecho_cm_random(struct kecho_cm *cm);

@@ -265,7 +265,7 @@ static void once_and_in_order(void **state)
 		sim_run(3 * SIM_S);
 		/* Nothing came twice: that would have been seen; and no session ended. */
 		check(peers[0][1].ups == 1 && peers[1][0].ups == 1);
-		check(kecho_cm_drained(&sim.n[0].node.cm) && kecho_cm_drained(&sim.n[1].node.cm));
+		check(kecho_cm_drained(&sim.n[0].node.cm, sim.now) && kecho_cm_drained(&sim.n[1].node.cm, sim.now));
 		/* On such a network it may be by TCP in the end. */
 		check(!sim_rudp(0, 1) || !sim_rudp(0, 1)->parts.n);
 		sent += sim.net.sent;
@@ -513,7 +513,7 @@ static void past_deadlines(void **state)
 		got = peers[1][0].events[0];
 		expired = peers[1][0].expired;
 		check(peers[1][0].ups == 1 && got + expired == NFLOWS * 101);
-		check(kecho_cm_drained(&sim.n[0].node.cm));
+		check(kecho_cm_drained(&sim.n[0].node.cm, sim.now));
 		all_got += got;
 		all += got + expired;
 		deadlines = false;

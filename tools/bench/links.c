@@ -51,16 +51,16 @@ static const struct table tables[] = {
 	},
 	{
 		.name = "lossy-stream", .title = "Throughput of a lossy line: events of 1 KiB, 16 at once",
-		.kind = &throughput, .ms = 2000, .receiver = SLEEPS, .places = { [LOSSY] = true }, ENTRIES(stream_entries),
+		.kind = &throughput, .ms = 1600, .receiver = SLEEPS, .places = { [LOSSY] = true }, ENTRIES(stream_entries),
 	},
 	{
 		.name = "lossy-latency", .title = "Latency of a lossy line: 64-byte events, 200 a second, the subscriber sleeps",
-		.kind = &latency, .ms = 3000, .rate = 200, .ratio = 1, .receiver = SLEEPS, .places = { [LOSSY] = true },
+		.kind = &latency, .ms = 2400, .rate = 200, .ratio = 1, .receiver = SLEEPS, .places = { [LOSSY] = true },
 		ENTRIES(latency_entries),
 	},
 	{
 		.name = "urgent", .title = "Latency of a slow line that others use: 64-byte events, 100 a second, the subscriber sleeps",
-		.kind = &latency, .ms = 3000, .rate = 100, .ratio = 1, .receiver = SLEEPS, .places = { [SLOW] = true },
+		.kind = &latency, .ms = 2200, .rate = 100, .ratio = 1, .receiver = SLEEPS, .places = { [SLOW] = true },
 		ENTRIES(urgent_entries),
 	},
 };
