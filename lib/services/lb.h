@@ -37,7 +37,7 @@
 #define LB_ACK_MS	1000		/* nobody has taken it by then: it is sent again */
 #define LB_LEASE_MS	2000		/* a server that has been silent so long is lost */
 #define LB_RENEW_MS	500
-#define LB_MORE_MS	5	/* none has begun by then: one more is asked, not sooner; twice as long each time, up to LB_ACK_MS */
+#define LB_MORE_MS	2	/* none has begun by then: one more is asked, not sooner; twice as long each time, up to LB_ACK_MS */
 #define LB_RETRY_MS	50		/* after all have declined; twice as long each time, up to LB_ACK_MS */
 #define LB_NEVER	(~0ULL)
 #define LB_ATTRS_MAX	320		/* of an encoded message */

@@ -107,7 +107,7 @@ static struct lb_holder *holder(struct lb_ask *ask, __u64 by)
 /* @ms, twice as long after each attempt, up to LB_ACK_MS */
 static __u64 doubled(const struct lb_ask *ask, __u32 ms)
 {
-	__u64 by_now = (__u64)ms << (ask->attempt < 8 ? ask->attempt : 8);
+	__u64 by_now = (__u64)ms << (ask->attempt < 16 ? ask->attempt : 16);
 
 	return by_now < LB_ACK_MS ? by_now : LB_ACK_MS;
 }

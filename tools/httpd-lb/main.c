@@ -27,7 +27,7 @@
  * The load is said no more often than each tenth of the time that a request may wait, within these: who chooses by an older one meets with
  * others who do the same, and to say it to all costs more than a request.
  */
-#define LOAD_MIN_MS	10
+#define LOAD_MIN_MS	5
 #define LOAD_MAX_MS	200
 #define JOIN_MS		1000	/* between attempts to come back to the channel */
 
