@@ -51,13 +51,12 @@ static const char *kecho_lacks(void)
 	return crew_there("kecho-httpd-lb") ? NULL : "kecho-httpd-lb has not been built";
 }
 
-/* A write a line. */
-static void add_filters(unsigned int host, const char *lines)
+static void add_filter(unsigned int host, const char *line)
 {
 	const char *path = path_of(host, channel, "filter");
 	FILE *f = fopen(path, "we");
 
-	if (!f || setvbuf(f, NULL, _IOLBF, 0) || fputs(lines, f) < 0 || fclose(f))
+	if (!f || fputs(line, f) < 0 || fclose(f))
 		die("%s: %m", path);
 }
 
@@ -87,7 +86,7 @@ static void kecho_start(const struct balancing *b, const struct scene *s)
 	balance_join(answers, s->hosts);
 	for (i = 0; i < s->hosts; i++) {
 		if (b->filter)
-			add_filters(i, b->filter);
+			add_filter(i, b->filter);
 		start_front(i, b->options);
 	}
 	for (i = 0; i < s->hosts; i++) {
