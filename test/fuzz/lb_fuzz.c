@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			lb_server_event(&server, &msg, now);
 			lb_asker_event(&asker, &msg, now);
 		} else if (what < 210 && !waits[i]) {
-			asks[i] = (struct lb_ask){ .id = 1 + i, .once = what & 1, .here = what & 2, .wait_ms = 100, .timeout_ms = 5000 };
+			asks[i] = (struct lb_ask){ .id = 1 + i, .once = what & 1, .here_ms = what & 2 ? LB_HERE_MS : 0, .wait_ms = 100, .timeout_ms = 5000 };
 			waits[i] = true;
 			lb_ask(&asker, &asks[i], what & 4, now);
 		} else if (what < 215 && waits[i]) {
