@@ -9,7 +9,7 @@ static const struct kecho_variant rudp_urgent = { .transport = "rudp", .prio = 7
 #define RUDP		"nodes with transport=rudp, " BLOCK
 #define TCP		"nodes with transport=tcp, " BLOCK
 #define PRIO		"events of priority 7"
-#define BULK		"; others of 16 KiB and priority 0 as fast as they go, on another channel"
+#define BULK		"; others of 16 KiB and priority 0 as fast as they go, since 0.6 s, on another channel"
 
 static const struct entry stream_entries[] = {
 	ENTRY("kecho, rudp", &kecho_subject, &rudp, RUDP, .batch = 16, .bytes = 1024),

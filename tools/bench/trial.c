@@ -13,6 +13,7 @@
 #define SLACK_S		30
 /* Between two events that only say that there are no more. */
 #define AGAIN_US	20000
+#define BULK_US	600000	/* by then what goes besides has filled the line */
 
 enum { SENDER, HOG, BULK_SENDER, BULK_RECEIVER, RECEIVERS, PROCESSES = RECEIVERS + SUBSCRIBERS_MAX };
 
@@ -140,6 +141,8 @@ static void sender(void)
 	open_end(SENDS, 0, trial->place->sender);
 	send_event(trial, &(struct payload){ .seq = 1 }, false);
 	meet();
+	if (e->bulk)
+		usleep(BULK_US);
 	began = now();
 	mine = used();
 	helpers = helper_used();
