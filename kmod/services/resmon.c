@@ -73,8 +73,12 @@ static void measure_memory(struct load *l)
 /* What was submitted to block devices: layers of them do not count twice. */
 static void measure_disk(struct load *l)
 {
-	unsigned long *events = kmalloc_array(NR_VM_EVENT_ITEMS, sizeof(*events), GFP_KERNEL);
+	unsigned long *events;
 
+	/* Where nothing is counted all_vm_events() leaves what was there. */
+	if (!IS_ENABLED(CONFIG_VM_EVENT_COUNTERS))
+		return;
+	events = kmalloc_array(NR_VM_EVENT_ITEMS, sizeof(*events), GFP_KERNEL);
 	if (!events)
 		return;
 	all_vm_events(events);
