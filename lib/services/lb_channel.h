@@ -40,9 +40,25 @@ int lb_channel_load(struct lb_channel *c, const struct lb_server *server);
 /* So long what is said may be a little off: all others are told of each change, and nobody's choice depends on a hundredth request. */
 #define LB_LOAD_MS 1000
 
-/** lb_load_far() - whether another number of requests is worth telling sooner: it differs by a sixteenth */
-static inline bool lb_load_far(__u32 said, __u32 requests)
+/** struct lb_said - what a server has said of itself, and when; @at_ms 0: nothing yet */
+struct lb_said {
+	__u32 busy;
+	__u32 queued;
+	__u64 at_ms;
+};
+
+/**
+ * lb_load_due() - when lb_channel_load() is to be called; LB_NEVER: it is as it has been said
+ * @often_ms: between two that differ by a sixteenth or more
+ */
+static inline __u64 lb_load_due(const struct lb_said *said, const struct lb_server *server, __u64 often_ms)
 {
-	return (said < requests ? requests - said : said - requests) * 16ull >= said;
+	__u32 before = said->busy + said->queued, now = server->busy + server->queued;
+
+	if (!said->at_ms)
+		return 0;
+	if (said->busy == server->busy && said->queued == server->queued)
+		return LB_NEVER;
+	return said->at_ms + ((before < now ? now - before : before - now) * 16ull >= before ? often_ms : LB_LOAD_MS);
 }
 #endif

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The web server of this host: asked by libcurl, for whoever asks. */
 #include "httpd.h"
+#include "../now.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define DOWN_MS 1000
 #define QUEUE_MIN 64	/* of what nobody else takes so many may wait in any case */
@@ -159,11 +159,8 @@ static void drop(struct lb_server *server, struct lb_job *job, bool running)
 
 static __u64 realtime_ns(struct lb_server *server)
 {
-	struct timespec t;
-
 	(void)server;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+	return now_ns(CLOCK_REALTIME);
 }
 
 static const struct lb_server_ops ops = { .take = take, .start = start, .drop = drop, .send = server_send, .realtime_ns = realtime_ns };

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define IDLE_S		60		/* a client that does nothing for so long is let go */
@@ -201,11 +200,7 @@ static void begin(struct request *r, struct MHD_Connection *connection, const ch
 
 static void ask(struct request *r)
 {
-	do {
-		if (getrandom(&r->ask.id, sizeof(r->ask.id), 0) < 0)
-			fail("getrandom: %m");
-		r->ask.id >>= 1;	/* positive as an attribute */
-	} while (!r->ask.id);
+	r->ask.id = number_of_its_own();
 	r->ask.n = options.n;
 	r->ask.wait_ms = options.wait_ms;
 	r->ask.timeout_ms = options.timeout_ms;

@@ -28,6 +28,7 @@ extern char node_name[];	/* of this host's node */
 extern __u32 max_event;		/* and its limit */
 
 __u64 now_ms(void);
+__u64 number_of_its_own(void);
 _Noreturn void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*

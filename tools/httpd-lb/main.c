@@ -7,6 +7,8 @@
 #include "../chain.h"
 #include "../listen.h"
 #include "../name.h"
+#include "../now.h"
+#include "../random.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -18,9 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -48,7 +48,8 @@ static struct letter *letters, **last_letter = &letters;
 
 static struct lb_channel channel;
 static bool joined;
-static __u64 join_ms, told_ms;	/* told_ms: of the load; 0: not yet */
+static __u64 join_ms;
+static struct lb_said said;
 
 void fail(const char *fmt, ...)
 {
@@ -66,10 +67,16 @@ void fail(const char *fmt, ...)
 
 __u64 now_ms(void)
 {
-	struct timespec t;
+	return now_ns(CLOCK_MONOTONIC) / 1000000;
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
+__u64 number_of_its_own(void)
+{
+	__u64 n = random_id();
+
+	if (!n)
+		fail("no random number: %m");
+	return n;
 }
 
 /* --- messages --- */
@@ -158,7 +165,7 @@ static int join(void)
 	}
 	chain_fill_lb(mount(), options.channel);
 	joined = true;
-	told_ms = 0;
+	said.at_ms = 0;
 	return 0;
 }
 
@@ -199,27 +206,23 @@ static void channel_run(void)
 /* A server that is not reached, or ends, says no load: the filter least leaves it out. Returns when to come again. */
 static __u64 tell_load(void)
 {
-	static __u32 busy, queued;
 	static bool out;
-	__u64 down = back_down(), due = told_ms, every = options.wait_ms / 10;
+	__u64 down = back_down(), every = options.wait_ms / 10, now = now_ms(), due = 0;
 	bool now_out = server.closed || down;
 
-	if (!joined || (told_ms && busy == server.busy && queued == server.queued && out == now_out))
+	every = every < LOAD_MIN_MS ? LOAD_MIN_MS : every > LOAD_MAX_MS ? LOAD_MAX_MS : every;
+	if (out == now_out)
+		due = lb_load_due(&said, &server, every);
+	if (!joined || due == LB_NEVER)
 		return down ? down : LB_NEVER;
-	if (!lb_load_far(busy + queued, server.busy + server.queued))
-		due += LB_LOAD_MS;
-	else
-		due += every < LOAD_MIN_MS ? LOAD_MIN_MS : every > LOAD_MAX_MS ? LOAD_MAX_MS : every;
-	if (told_ms && out == now_out && now_ms() < due)
+	if (now < due)
 		return due;
-	busy = server.busy;
-	queued = server.queued;
 	out = now_out;
 	if (out)
 		kecho_sub_attr_set(channel.serves, "load=\n");
 	else
 		lb_channel_load(&channel, &server);
-	told_ms = now_ms();
+	said = (struct lb_said){ server.busy, server.queued, now };
 	return down ? down : LB_NEVER;
 }
 
@@ -385,10 +388,7 @@ int main(int argc, char **argv)
 	argp_err_exit_status = 2;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	read_config();
-	while (!server.by)
-		if (getrandom(&server.by, sizeof(server.by), 0) < 0)
-			fail("getrandom: %m");
-	server.by >>= 1;	/* positive as an attribute */
+	server.by = number_of_its_own();
 	fds[0].fd = signals();
 	back_start();
 	err = join();

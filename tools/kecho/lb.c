@@ -3,12 +3,12 @@
 #include "kecho.h"
 #include "lb.h"
 #include "../chain.h"
+#include "../now.h"
+#include "../random.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 #include <kecho/limits.h>
 
@@ -17,22 +17,15 @@
 
 uint64_t lb_now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
+	return now_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
-/* A number that nobody else has; positive as an attribute. */
 uint64_t lb_random(void)
 {
-	uint64_t n;
+	uint64_t n = random_id();
 
-	do {
-		if (getrandom(&n, sizeof(n), 0) != sizeof(n))
-			die("no random number: %m");
-		n >>= 1;
-	} while (!n);
+	if (!n)
+		die("no random number: %m");
 	return n;
 }
 

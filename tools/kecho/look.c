@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What kecho top shows, from the files of the mount. */
 #include "top.h"
+#include "../now.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -79,14 +80,6 @@ static const struct column shown_filter_columns[] = {
 };
 
 const char * const top_sorts[] = { "load", "cpu", "mem", "disk", "net_rx", "net_tx", "age_ms", "node", NULL };
-
-static int64_t now_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return t.tv_sec * 1000000000ll + t.tv_nsec;
-}
 
 /* What comes and goes between one look and the next is no error. The text is the caller's. */
 static char *try_read(const char *channel, const char *file)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The command line: what several subcommands accept, and how it is checked. */
 #include "kecho.h"
+#include "../now.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -115,10 +116,7 @@ char *concat(const char *prefix, char **args, int n, char behind)
 
 static int64_t now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+	return now_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
 int64_t deadline_in(int64_t ms)

@@ -2,6 +2,7 @@
 /* kecho res: resources and leases on them. What its subcommands share, and offer. */
 #include "resources.h"
 #include "../chain.h"
+#include "../now.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,6 @@
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Of one resource, at a time. */
@@ -26,10 +26,7 @@
 
 uint64_t res_now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
+	return now_ns(CLOCK_BOOTTIME);
 }
 
 uint64_t res_random(void)

@@ -9,6 +9,7 @@
 #include <time.h>
 #include "measure.h"
 #include "resmon.h"
+#include "../now.h"
 
 struct options {
 	const char *channel;
@@ -44,14 +45,6 @@ static const struct argp resmon_argp = {
 	NULL, NULL, NULL
 };
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
-
 /* @arg: the file attrs, as an object. */
 static int get(void *arg, const char *name, char *buf, size_t size)
 {
@@ -77,7 +70,7 @@ static void report(struct resmon *r, const char *channel)
 	int err;
 
 	measure(&load);
-	err = resmon_measured(r, &load, now_ns());
+	err = resmon_measured(r, &load, now_ns(CLOCK_MONOTONIC));
 	if (err >= 0)
 		return;
 	errno = -err;
@@ -108,9 +101,9 @@ int cmd_resmon(int argc, char **argv)
 		die_file(o.channel, "events");
 	do {
 		settings(&r, &o);
-		if (resmon_due(&r, now_ns()))
+		if (resmon_due(&r, now_ns(CLOCK_MONOTONIC)))
 			report(&r, o.channel);
-		now = now_ns();
+		now = now_ns(CLOCK_MONOTONIC);
 		next = resmon_next(&r, now);
 		next = next > now ? next - now : 0;
 		wait = (struct timespec) { next / 1000000000, next % 1000000000 };

@@ -2,6 +2,7 @@
 /* kecho serve: answers the requests of a channel by a command, some at a time. */
 #include "kecho.h"
 #include "lb.h"
+#include "../now.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,8 +41,7 @@ struct serve {
 	struct lb_channel ch;
 	struct lb_server server;
 	struct work *running;
-	uint64_t load_ms;
-	uint32_t busy, queued;	/* as last said */
+	struct lb_said said;
 };
 
 static volatile sig_atomic_t stopping;
@@ -190,12 +190,9 @@ static void drop(struct lb_server *server, struct lb_job *job, bool running)
 /* Says the load if it has changed, not too often. Returns when to be called again. */
 static uint64_t say_load(struct serve *s, uint64_t now)
 {
-	bool far = lb_load_far(s->busy + s->queued, s->server.busy + s->server.queued);
-	uint64_t due = s->load_ms + (far ? LOAD_MS : LB_LOAD_MS);
+	uint64_t due = lb_load_due(&s->said, &s->server, LOAD_MS);
 	int err;
 
-	if (s->server.busy == s->busy && s->server.queued == s->queued)
-		return LB_NEVER;
 	if (now < due)
 		return due;
 	err = lb_channel_load(&s->ch, &s->server);
@@ -203,9 +200,7 @@ static uint64_t say_load(struct serve *s, uint64_t now)
 		errno = -err;
 		die_node("cannot say the load");
 	}
-	s->busy = s->server.busy;
-	s->queued = s->server.queued;
-	s->load_ms = now;
+	s->said = (struct lb_said){ s->server.busy, s->server.queued, now };
 	return LB_NEVER;
 }
 
@@ -232,10 +227,7 @@ static void send(struct lb_server *server, const struct lb_msg *msg)
 
 static __u64 realtime_ns(struct lb_server *server)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
+	return now_ns(CLOCK_REALTIME);
 }
 
 static const struct lb_server_ops ops = { take_job, start, drop, send, realtime_ns };
@@ -367,7 +359,7 @@ static void on_signal(int sig)
 int cmd_serve(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
-	struct serve s = { .slots = sysconf(_SC_NPROCESSORS_ONLN), .queue = 64, .busy = ~0u };
+	struct serve s = { .slots = sysconf(_SC_NPROCESSORS_ONLN), .queue = 64 };
 	sigset_t block, mask;
 
 	argp_parse(&serve_argp, argc, argv, 0, NULL, &s);
