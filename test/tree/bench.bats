@@ -168,6 +168,7 @@ END
 		wait_until 'compgen -G "$T/kecho-bench.*/socket"'
 		pids=$(pgrep -P $pid)
 		kill -$signal $pid
+		wait_until gone $pid
 		not wait $pid
 		for pid in $pids; do
 			wait_until "! kill -0 $pid 2>/dev/null"

@@ -257,10 +257,11 @@ static void measure_all(const struct options *o)
 		die("cannot write the output: %m");
 }
 
-/* It ends the wait for a trial. */
+/* It ends the wait for a trial; again and again, for that may be about to begin. */
 static void on_signal(int signo)
 {
 	interrupted = signo;
+	alarm(1);
 }
 
 int main(int argc, char **argv)
@@ -278,6 +279,7 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &end, NULL);
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGHUP, &end, NULL);
+	sigaction(SIGALRM, &end, NULL);
 	if (o.nnames || !o.report)
 		measure_all(&o);
 	if (o.report || (!o.nnames && o.out))

@@ -285,6 +285,15 @@ int rows_base(const struct result *r, unsigned int row, const struct entry *base
 /** rows_lack() - why an entry is not measured, NULL: it is */
 const char *rows_lack(const struct table *t, const struct entry *e);
 
+/* process.c */
+/** process_start() - a process that gets @signo when we end. Returns 0 in it */
+pid_t process_start(int signo);
+/** process_wait() - its status, once it has ended */
+int process_wait(pid_t pid);
+/** process_end() - asks it to end, and waits for that, but not for ever. process_kill() - it has no choice. 0 becomes of *@pid */
+void process_end(pid_t *pid);
+void process_kill(pid_t *pid);
+
 /* trial.c */
 void trial_init(void);
 void trial_run(const struct table *t, const struct entry *e, const struct place *p, double *figures);

@@ -2,7 +2,6 @@
 /* Processes at hosts, which end with the trial and with us. */
 #include "balance.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,13 +57,7 @@ void crew_end(void)
 	if (getpid() != owner)
 		return;
 	for (i = 0; i < CREW_MAX; i++)
-		if (crew[i].pid)
-			kill(crew[i].pid, SIGKILL);
-	for (i = 0; i < CREW_MAX; i++) {
-		while (crew[i].pid && waitpid(crew[i].pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		crew[i].pid = 0;
-	}
+		process_kill(&crew[i].pid);
 }
 
 /* Each request is a connection. */
@@ -91,20 +84,12 @@ static bool start(unsigned int host, bool counts, const char *name)
 		;
 	if (i == CREW_MAX)
 		die("too many processes");
-	fflush(stdout);
 	crew[i].name = name;
 	crew[i].counts = counts;
-	crew[i].pid = fork();
-	if (crew[i].pid < 0)
-		die("fork: %m");
+	crew[i].pid = process_start(SIGKILL);
 	if (crew[i].pid)
 		return false;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_TIMERSLACK, 1);
-	if (getppid() != owner)
-		_exit(EXIT_FAILURE);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	many_files();
 	line_enter(host);

@@ -6,7 +6,6 @@
  */
 #include "bench.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
@@ -14,9 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Behind the last host: where the switch is, or who is the line. */
@@ -37,13 +34,8 @@ void line_down(void)
 
 	if (getpid() != owner)
 		return;
-	for (i = 0; i <= HOSTS_MAX; i++) {
-		if (hosts[i] <= 0)
-			continue;
-		kill(hosts[i], SIGKILL);
-		waitpid(hosts[i], NULL, 0);
-		hosts[i] = 0;
-	}
+	for (i = 0; i <= HOSTS_MAX; i++)
+		process_kill(&hosts[i]);
 	by_tap = false;
 }
 
@@ -55,13 +47,8 @@ static bool host_start(int i, const char *netem)
 
 	if (pipe2(ready, O_CLOEXEC))
 		die("pipe: %m");
-	hosts[i] = fork();
-	if (hosts[i] < 0)
-		die("fork: %m");
+	hosts[i] = process_start(SIGKILL);
 	if (!hosts[i]) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != owner)
-			_exit(EXIT_FAILURE);
 		if (netem)
 			tap_run(netem, ready[1]);
 		if (unshare(CLONE_NEWNET) || write(ready[1], "", 1) != 1)
@@ -120,11 +107,8 @@ static void no_offload(void)
 /* In a host: false if the command fails. */
 static bool run(int host, const char *netem, const char *command)
 {
-	int status;
-	pid_t pid = fork();
+	pid_t pid = process_start(SIGKILL);
 
-	if (pid < 0)
-		die("fork: %m");
 	if (!pid) {
 		line_enter(host);
 		if (netem && *netem)
@@ -132,9 +116,7 @@ static bool run(int host, const char *netem, const char *command)
 		execl("/bin/sh", "sh", "-c", command, NULL);
 		_exit(EXIT_FAILURE);
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return !status;
+	return !process_wait(pid);
 }
 
 static bool cable(void)

@@ -2,13 +2,11 @@
 /* The node: one that runs, or a kechofsd of our own; and nodes at hosts, two at the ends of a line or many. */
 #include "bench.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -141,11 +139,7 @@ static void stop(struct node *n)
 {
 	if (getpid() != owner || !n->ours)
 		return;
-	if (n->pid) {
-		kill(n->pid, SIGTERM);
-		while (waitpid(n->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	process_end(&n->pid);
 	/* The kernel's, or what a process leaves that did not end well. */
 	umount2(n->dir, MNT_DETACH);
 	rmdir(n->dir);
@@ -164,8 +158,7 @@ static _Noreturn void be_daemon(const struct node *n, const char *options)
 	char path[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - sizeof("kechofsd"));
 
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (len > 0 && getppid() == owner) {
+	if (len > 0) {
 		path[len] = '\0';
 		strcpy(strrchr(path, '/') + 1, "kechofsd");
 		execl(path, path, "-f", n->dir, options ? "-o" : NULL, options, NULL);
@@ -181,9 +174,7 @@ static void start(struct node *n, int host, const char *options)
 	FILE *config = NULL;
 
 	make_dir(n->dir, sizeof(n->dir));
-	n->pid = fork();
-	if (n->pid < 0)
-		die("fork: %m");
+	n->pid = process_start(SIGTERM);
 	if (!n->pid) {
 		if (host >= 0)
 			line_enter(host);
@@ -201,23 +192,18 @@ static void start(struct node *n, int host, const char *options)
 /* The kernel's, as its own at @host. */
 static void start_mount(struct node *n, int host, const char *options)
 {
-	int status;
 	pid_t pid;
 
 	make_dir(n->dir, sizeof(n->dir));
 	n->ours = true;
-	pid = fork();
-	if (pid < 0)
-		die("fork: %m");
+	pid = process_start(SIGKILL);
 	if (!pid) {
 		line_enter(host);
 		if (mount("kecho", n->dir, "kechofs", 0, options))
 			die("%s: %m", n->dir);
 		_exit(EXIT_SUCCESS);
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (status)
+	if (process_wait(pid))
 		die("the node did not start");
 }
 

@@ -456,30 +456,13 @@ static void be_sink(unsigned int i)
 
 static pid_t spawn(void (*run)(unsigned int i), unsigned int i)
 {
-	pid_t pid = fork();
+	pid_t pid = process_start(SIGKILL);
 
-	if (pid < 0)
-		die("fork: %m");
 	if (pid)
 		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != owner)
-		_exit(EXIT_FAILURE);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
 	alarm(table->ms / 1000 + SLACK_S);
 	run(i);
 	_exit(EXIT_SUCCESS);
-}
-
-static void end(pid_t *pid)
-{
-	if (*pid <= 0)
-		return;
-	kill(*pid, SIGKILL);
-	while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	*pid = 0;
 }
 
 static void stop(void)
@@ -488,9 +471,9 @@ static void stop(void)
 
 	if (getpid() != owner || !*all)
 		return;
-	end(&actor);
+	process_kill(&actor);
 	for (i = 0; i < SINKS_MAX; i++)
-		end(&sinks[i]);
+		process_kill(&sinks[i]);
 	for (i = 0; i < (place->hosts ? place->hosts : 1); i++)
 		leave_all(node_at(i));
 	*all = '\0';
@@ -553,7 +536,6 @@ static void start(void)
 	snprintf(all, sizeof(all), "calls-%d-%u.", owner, n++);
 	ops_next();
 	channel_joined = false;
-	fflush(stdout);
 	if (op->prepare)
 		op->prepare(entry);
 	node_allow(&place->helpers);

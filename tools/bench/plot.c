@@ -2,11 +2,9 @@
 /* Pictures: for each a script for gnuplot, with its data, and what gnuplot makes of it. */
 #include "report.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define PANELS_MAX	4
@@ -230,19 +228,14 @@ static void put_script(FILE *script, const struct plot *p, const json_t *const *
 
 static bool gnuplot(const char *dir, const char *script)
 {
-	int status;
-	pid_t pid = fork();
+	pid_t pid = process_start(SIGTERM);
 
-	if (pid < 0)
-		die("fork: %m");
 	if (!pid) {
 		if (!chdir(dir))
 			execlp("gnuplot", "gnuplot", script, NULL);
 		_exit(EXIT_FAILURE);
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return !status;
+	return !process_wait(pid);
 }
 
 /* Beside the PNG, so that somebody can make another one. */

@@ -3,14 +3,12 @@
 #include "bench.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -70,9 +68,7 @@ static void stop_all(void)
 	if (getpid() != owner)
 		return;
 	while (nservers--) {
-		kill(servers[nservers]->pid, SIGTERM);
-		while (waitpid(servers[nservers]->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		process_end(&servers[nservers]->pid);
 		remove_dir(servers[nservers]);
 	}
 }
@@ -119,11 +115,6 @@ static _Noreturn void be_server(const struct server *s)
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	char path[4096];
 
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() != owner)
-		_exit(EXIT_FAILURE);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
 	if (s->run) {
 		s->run(s);
 		_exit(NOT_THERE);
@@ -169,9 +160,7 @@ bool server_up(struct server *s)
 		snprintf(s->address, sizeof(s->address), "%u", free_port());
 	else
 		snprintf(s->address, sizeof(s->address), "%s/socket", s->dir);
-	s->pid = fork();
-	if (s->pid < 0)
-		die("fork: %m");
+	s->pid = process_start(SIGTERM);
 	if (!s->pid)
 		be_server(s);
 	servers[nservers++] = s;

@@ -26,13 +26,8 @@ static void stop(void)
 
 	if (getpid() != owner)
 		return;
-	for (i = 0; i < PROCESSES; i++) {
-		if (running[i] <= 0)
-			continue;
-		kill(running[i], SIGKILL);
-		waitpid(running[i], NULL, 0);
-		running[i] = 0;
-	}
+	for (i = 0; i < PROCESSES; i++)
+		process_kill(&running[i]);
 	if (trial->entry && trial->entry->subject->tidy)
 		trial->entry->subject->tidy();
 	trial->entry = NULL;
@@ -203,16 +198,9 @@ static void run(int which)
 
 static void start(int which)
 {
-	running[which] = fork();
-	if (running[which] < 0)
-		die("fork: %m");
+	running[which] = process_start(SIGKILL);
 	if (running[which])
 		return;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != owner)
-		_exit(EXIT_FAILURE);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
 	alarm(trial->table->ms / 1000 + SLACK_S);
 	run(which);
 	_exit(EXIT_SUCCESS);
@@ -263,7 +251,6 @@ static bool attempt(const struct table *t, const struct entry *e, const struct p
 	node_allow(&p->helpers);
 	if (e->subject->server)
 		cpu_allow(e->subject->server->pid, &p->helpers);
-	fflush(stdout);
 	start(SENDER);
 	for (i = 0; i < receivers(e); i++)
 		start(RECEIVERS + i);
