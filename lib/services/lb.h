@@ -20,6 +20,7 @@
  *
  * A request that must not be done twice ("once") is only begun when the asker says so: a server that has its turn says *ready* and the
  * asker tells the first of them *go*, never a second one. If that one is lost afterwards nobody knows how far it came: the request fails.
+ * Others are asked in the same way ("ready") for what somebody has already, so that no two begin it between a start and the word of it.
  *
  * With "cancel" (the paper's other way) a server that begins tells everybody, and others stop; of two that began at the same time the one
  * with the later time stamp does, and if these are equal the one with the larger number.
@@ -55,6 +56,7 @@ enum lb_type {
  * @by: which server: drawn at random when it starts
  * @node: to send: the id of the node it is for, 0: all; received: that of the publisher
  * @at: LB_STARTED: when, CLOCK_REALTIME in ns
+ * @ready: LB_REQUEST: it is at others, too: to be begun when the asker says so
  * @attempt: LB_REQUEST, LB_READY, LB_GO: counts how often it was sent
  * @n: to how many servers; 0: as the filter has it
  * @status: LB_ANSWER: of the command, or of what else served it; LB_FAILED: errno
@@ -64,6 +66,7 @@ enum lb_type {
 struct lb_msg {
 	enum lb_type type;
 	bool once;
+	bool ready;
 	bool cancel;
 	bool local;
 	__u32 attempt;
@@ -99,6 +102,7 @@ struct lb_job {
 	struct lb_job *next;
 	enum lb_job_state state;
 	bool once;
+	bool ready;
 	bool cancel;
 	__u32 attempt;
 	__u64 id;

@@ -15,8 +15,10 @@ static void send(struct lb_asker *asker, struct lb_ask *ask, enum lb_type type, 
 		msg.by = to->by;
 		msg.node = to->node;
 	}
-	if (type == LB_REQUEST)
+	if (type == LB_REQUEST) {
 		msg.n = ask->attempt > 1 ? (ask->n ? ask->n : 1) + ask->attempt - 1 : ask->n;
+		msg.ready = ask->n && !ask->cancel && (ask->nholders || ask->attempt > 1);
+	}
 	asker->ops->send(asker, ask, &msg);
 }
 
@@ -231,14 +233,16 @@ void lb_asker_event(struct lb_asker *asker, const struct lb_msg *msg, __u64 now_
 			return;
 		}
 		/* Once chosen only that one gets here; it says so again if it has not heard the go. */
-		if (msg->type == LB_READY && ask->once) {
+		if (msg->type == LB_READY && (ask->once || h->started || begun(ask) < ask->n)) {
 			struct lb_msg go = { .type = LB_GO, .id = ask->id, .by = h->by, .node = h->node, .attempt = msg->attempt };
 
-			ask->chosen = h->by;
 			h->started = true;
-			stop_all(asker, ask, h->by);
-			ask->holders[0] = *h;
-			ask->nholders = 1;
+			if (ask->once) {
+				ask->chosen = h->by;
+				stop_all(asker, ask, h->by);
+				ask->holders[0] = *h;
+				ask->nholders = 1;
+			}
 			asker->ops->send(asker, ask, &go);
 		}
 		enough(asker, ask, h);

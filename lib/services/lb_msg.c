@@ -48,6 +48,8 @@ int lb_encode(const struct lb_msg *msg, void *attrs, struct kecho_event *event)
 		n += snprintf(lines + n, sizeof(lines) - n, "status=%d\n", msg->status);
 	if (msg->once)
 		n += snprintf(lines + n, sizeof(lines) - n, "once=1\n");
+	if (msg->ready)
+		n += snprintf(lines + n, sizeof(lines) - n, "ready=1\n");
 	if (msg->cancel)
 		n += snprintf(lines + n, sizeof(lines) - n, "cancel=1\n");
 	len = kecho_attr_encode(lines, attrs, LB_ATTRS_MAX);
@@ -95,6 +97,7 @@ bool lb_decode(const struct kecho_event *event, struct lb_msg *msg)
 	msg->n = small(event, "n");
 	msg->status = number(event, "status");
 	msg->once = number(event, "once") == 1;
+	msg->ready = number(event, "ready") == 1;
 	msg->cancel = number(event, "cancel") == 1;
 	msg->local = event->flags & KECHO_FRAME_LOCAL;
 	msg->data = event->data;

@@ -81,7 +81,7 @@ static void fill_slots(struct lb_server *server, __u64 now_ms)
 			continue;
 		server->queued--;
 		server->busy++;
-		if (job->once) {
+		if (job->once || job->ready) {
 			job->state = LB_OFFERED;
 			job->since_ms = now_ms;
 			tell(server, job, LB_READY, now_ms);
@@ -129,6 +129,7 @@ static void take(struct lb_server *server, const struct lb_msg *msg, __u64 now_m
 	job->id = msg->id;
 	job->asker = msg->node;
 	job->once = msg->once;
+	job->ready = msg->ready;
 	job->cancel = msg->cancel && !msg->once;
 	job->attempt = msg->attempt;
 	job->told_ms = now_ms;
