@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
+/*
+ * Connections by TCP. Events are taken where they arrive, in the softirq, so that their reader is woken at once and not by a worker
+ * that must be woken first. That is for a few that come alone. A worker has what else there is: other records, which may have to
+ * wait for something; events in pieces; streams, which it takes on another processor, many at a time; and what comes over a line
+ * inside this machine while its other end is still sending: who publishes does not do what is the receivers' to do.
+ */
 #define pr_fmt(fmt) "kecho: " fmt
+#include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/tcp.h>
 #include <net/sock.h>
@@ -9,6 +16,8 @@
 #include "transport.h"
 
 #define RXBUF (16u << 10)
+#define NOW_BYTES 4096u	/* what is more is a stream, */
+#define NOW_APART 20000	/* and what follows within so many ns: several times what a small event costs, a part of a fast network's RTT */
 #define RX_ROUNDS 16	/* reads before others of the workqueue get their turn */
 #define TX_VECS 64
 #define CONNECT_MS 3000
@@ -17,6 +26,8 @@
  * struct tcp_conn - a connection
  * @link: whom it is being dialed for, until the core has the connection; a reference
  * @closed: closing has begun: no work is queued any more; @lock
+ * @reading: what arrives is for @rx, which is queued, or runs, or waits for the rest of a record; @lock
+ * @looked: when something last arrived that was not for @rx. @err: why an event was refused, which @rx is to see to
  * @tx_lock: who holds it sends
  * @stalled: the socket takes no more; its monitor calls when it does
  * @senders: publishers that are about to send, besides @tx: closing waits for them
@@ -30,12 +41,19 @@ struct tcp_conn {
 	struct kecho_link *link;
 	spinlock_t lock;
 	bool closed;
+	bool reading;
+	u64 looked;
+	int err;
 	struct mutex tx_lock;
 	bool stalled;
 	atomic_t senders;
 	struct work_struct begin, rx, tx, close;
+	struct kvec vec[TX_VECS];	/* whose @tx_lock has it */
 	u8 *rxbuf;
 };
+
+/* Who sends here, or did before it came to another processor: a hint. */
+static DEFINE_PER_CPU(struct task_struct *, sender);
 
 /* --- one connection --- */
 
@@ -47,11 +65,71 @@ static void conn_queue(struct tcp_conn *c, struct work_struct *work)
 	spin_unlock_bh(&c->lock);
 }
 
+/* Leaves it to the work, with what comes behind it. */
+static void conn_read_later(struct tcp_conn *c)
+{
+	spin_lock_bh(&c->lock);
+	c->reading = true;
+	if (!c->closed)
+		queue_work(kecho_net_wq, &c->rx);
+	spin_unlock_bh(&c->lock);
+}
+
+/* Takes whole events. Returns the bytes of them; context: softirq, the socket is locked */
+static int conn_take(read_descriptor_t *desc, struct sk_buff *skb, unsigned int off, size_t len)
+{
+	struct tcp_conn *c = desc->arg.data;
+	struct kecho_msg *msg;
+	struct kecho_rec rec;
+	size_t used = 0;
+	int n;
+
+	while (!c->err && len - used >= sizeof(rec) && !skb_copy_bits(skb, off + used, &rec, sizeof(rec))) {
+		n = rec.type == KECHO_EVENT ? kecho_cm_rx_check(&c->conn, &rec) : -EAGAIN;
+		if (n < 0 || n > len - used - sizeof(rec))
+			break;
+		msg = kecho_msg_alloc(n, GFP_ATOMIC | __GFP_NOWARN);
+		if (!msg)
+			break;
+		n = skb_copy_bits(skb, off + used + sizeof(rec), msg->data, n) ? -EAGAIN :
+		    kecho_cm_rx_event(&c->conn, &rec, msg, c->looked);
+		if (n == -EAGAIN) {
+			kecho_msg_put(msg);
+			break;
+		}
+		used += sizeof(rec) + le32_to_cpu(rec.len);
+		c->err = n;
+	}
+	return used;
+}
+
+/* False: that, or some of it, is for the work. */
+static bool conn_take_now(struct tcp_conn *c)
+{
+	read_descriptor_t desc = { .arg.data = c, .count = 1 };
+	struct sock *sk = c->sock->sk;
+	u64 now = atomic64_read(&c->monitor.since) ?: now_ns(), last = c->looked;
+	int len;
+
+	/* Nobody else makes it true, and who makes it false has done with the framer. */
+	if (smp_load_acquire(&c->reading))
+		return false;
+	if (!in_softirq() || sock_owned_by_user_nocheck(sk) || sk->sk_state != TCP_ESTABLISHED || this_cpu_read(sender) == current)
+		return false;
+	c->looked = now;
+	len = tcp_inq(sk);
+	if (len > NOW_BYTES || now - last < NOW_APART)
+		return false;
+	nwmon_handled(&c->monitor, &c->net->stats);
+	return tcp_read_sock(sk, &desc, conn_take) == len && !c->err;
+}
+
 static void conn_arrived(struct nwmon *w)
 {
 	struct tcp_conn *c = container_of(w, struct tcp_conn, monitor);
 
-	conn_queue(c, &c->rx);
+	if (!conn_take_now(c))
+		conn_read_later(c);
 }
 
 static void conn_room(struct nwmon *w)
@@ -143,28 +221,36 @@ static int conn_read(struct tcp_conn *c)
 	return n < want && !(READ_ONCE(c->sock->sk->sk_shutdown) & RCV_SHUTDOWN) && !READ_ONCE(c->sock->sk->sk_err) ? -EAGAIN : 0;
 }
 
+/* All that had arrived has been read. What has arrived since has queued the work. */
+static void conn_rest(struct tcp_conn *c)
+{
+	spin_lock_bh(&c->lock);
+	smp_store_release(&c->reading, kecho_framer_amid(&c->framer) || work_pending(&c->rx));
+	spin_unlock_bh(&c->lock);
+}
+
 static void conn_rx_work(struct work_struct *work)
 {
 	struct tcp_conn *c = container_of(work, struct tcp_conn, rx);
-	int i, err;
+	int i, err = c->err;
 
+	c->err = 0;
 	nwmon_handled(&c->monitor, &c->net->stats);
-	for (i = 0; i < RX_ROUNDS; i++) {
+	if (err)
+		kecho_cm_rx_failed(&c->conn, KECHO_EVENT, err, now_ns());
+	for (i = 0; !err && i < RX_ROUNDS; i++)
 		err = conn_read(c);
-		if (err == -EAGAIN)
-			return;
-		if (err) {
-			conn_broken(c);
-			return;
-		}
-	}
-	conn_queue(c, &c->rx);
+	if (!err)
+		conn_queue(c, &c->rx);
+	else if (err == -EAGAIN)
+		conn_rest(c);
+	else
+		conn_broken(c);
 }
 
 /* All that waits, or what the socket takes. 0, or -errno: it broke */
 static int conn_send(struct tcp_conn *c)
 {
-	struct kvec vec[TX_VECS];
 	struct msghdr mh = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
 	size_t bytes;
 	int count, n;
@@ -173,10 +259,12 @@ static int conn_send(struct tcp_conn *c)
 	lockdep_assert_held(&c->tx_lock);
 	WRITE_ONCE(c->stalled, false);
 	do {
-		count = kecho_cm_tx_fill(&c->conn, vec, TX_VECS, &bytes, now_ns());
+		count = kecho_cm_tx_fill(&c->conn, c->vec, TX_VECS, &bytes, now_ns());
 		if (!count)
 			break;
-		n = kernel_sendmsg(c->sock, &mh, vec, count, bytes);
+		raw_cpu_write(sender, current);
+		n = kernel_sendmsg(c->sock, &mh, c->vec, count, bytes);
+		raw_cpu_write(sender, NULL);
 		more = kecho_cm_tx_done(&c->conn, max(n, 0));
 		if (n < (ssize_t)bytes) {
 			WRITE_ONCE(c->stalled, true);
@@ -243,6 +331,7 @@ static struct tcp_conn *conn_new(struct kecho_net *t)
 	if (!c)
 		return NULL;
 	c->net = t;
+	c->reading = true;
 	INIT_LIST_HEAD(&c->conn.node);
 	spin_lock_init(&c->lock);
 	mutex_init(&c->tx_lock);

@@ -78,9 +78,9 @@ static void on_room(struct kecho_channel_user *u)
 }
 
 /* The one that writes is told of by the VFS. */
-static void events_changed(struct kechofs_dir *d)
+static void events_changed(struct kechofs_dir *d, u64 time_ns)
 {
-	atomic64_set(&d->mtime[KIND_EVENTS], home_realtime());
+	atomic64_set(&d->mtime[KIND_EVENTS], time_ns);
 	if (!in_task() || READ_ONCE(d->writing) != current)
 		dir_notify(d, KIND_EVENTS);
 }
@@ -93,15 +93,16 @@ static void on_changed(struct kecho_channel_user *u, enum kecho_file file, const
 	};
 	struct kechofs_dir *d = user_dir(u), *type;
 	enum kecho_kind kind = kinds[file];
+	u64 time_ns = home_realtime();
 
 	if (kind == KIND_EVENTS) {
-		events_changed(d);
+		events_changed(d, time_ns);
 		list_for_each_entry_rcu(type, &d->types, type_node)
 			if (kecho_event_is_type(event, type->name))
-				events_changed(type);
+				events_changed(type, time_ns);
 		return;
 	}
-	atomic64_set(&d->mtime[kind], home_realtime());
+	atomic64_set(&d->mtime[kind], time_ns);
 	atomic_inc(&d->version[kind]);
 	wake_up_interruptible_poll(&d->wait, EPOLLPRI | EPOLLERR);
 	dir_notify(d, kind);

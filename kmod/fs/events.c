@@ -11,6 +11,7 @@
 
 /* So much of a write is copied in at a time. */
 #define PIECE (64u << 10)
+#define SMALL 256
 /* What a frame may have around the payload, whose size the core checks. */
 #define FRAME_ROOM (sizeof(struct kecho_frame) + KECHO_NAME_MAX + KECHO_ATTRS_BYTES_MAX)
 /* Last lines of closed files that wait for room, of a channel; more hold up close(2), so long. */
@@ -22,6 +23,7 @@
  * @boost: NULL: nobody asked for it; set once
  * @rings: who reads in place of @reader; changed with @read_lock held
  * @writer: of one open for writing; @write_lock, which is: what one write(2) publishes stays together
+ * @small: what is written, if there is so much room; @write_lock
  * @error: what a write met behind its first piece: write(2) returned what came before, so the next one is told
  */
 struct events_file {
@@ -36,6 +38,7 @@ struct events_file {
 	struct boost *boost;
 	struct mutex write_lock;
 	struct kecho_writer writer;
+	u8 small[SMALL];
 	int error;
 };
 
@@ -120,21 +123,24 @@ static ssize_t events_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct events_file *f = iocb->ki_filp->private_data;
 	ssize_t n;
+	bool ready;
 
 	if (!iov_iter_count(to))
 		return 0;
 	for (;;) {
+		ready = READ_ONCE(f->rings) || kecho_reader_ready(&f->reader);
+		if (!ready && f->boost)
+			boost_lower(f->boost);
+		if (!ready && !nowait(iocb) &&
+		    wait_event_interruptible(f->wait, READ_ONCE(f->rings) || kecho_reader_ready(&f->reader)))
+			return -ERESTARTSYS;
 		n = file_lock(&f->read_lock, iocb);
 		if (n)
 			return n;
 		n = read_event(f, to);
 		mutex_unlock(&f->read_lock);
-		if (n == -EAGAIN && f->boost)
-			boost_lower(f->boost);
 		if (n != -EAGAIN || nowait(iocb))
 			return n;
-		if (wait_event_interruptible(f->wait, READ_ONCE(f->rings) || kecho_reader_ready(&f->reader)))
-			return -ERESTARTSYS;
 	}
 }
 
@@ -171,11 +177,23 @@ static size_t publish(struct events_file *f, const u8 *data, size_t len, u64 tim
 	return done;
 }
 
+/* For what is written. */
+static u8 *buf_get(struct events_file *f, size_t size)
+{
+	return size <= SMALL ? f->small : kvmalloc(size, GFP_KERNEL_ACCOUNT);
+}
+
+static void buf_put(struct events_file *f, u8 *buf)
+{
+	if (buf != f->small)
+		kvfree(buf);
+}
+
 static ssize_t write_text(struct events_file *f, struct iov_iter *from, bool wait)
 {
 	size_t size = min_t(size_t, iov_iter_count(from), PIECE), done = 0, len, n;
 	u64 time_ns = home_realtime();
-	u8 *buf = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+	u8 *buf = buf_get(f, size);
 	int err = 0;
 
 	if (!buf)
@@ -191,7 +209,7 @@ static ssize_t write_text(struct events_file *f, struct iov_iter *from, bool wai
 		done += n;
 		cond_resched();
 	}
-	kvfree(buf);
+	buf_put(f, buf);
 	if (!done)
 		return err;
 	if (err && err != -EAGAIN && err != -ERESTARTSYS && err != -EFAULT)
@@ -207,14 +225,14 @@ static ssize_t write_whole(struct events_file *f, struct iov_iter *from, bool wa
 
 	if (len > READ_ONCE(f->writer.channel->node->max_event) + FRAME_ROOM)
 		return -EMSGSIZE;
-	buf = kvmalloc(len, GFP_KERNEL_ACCOUNT);
+	buf = buf_get(f, len);
 	if (!buf)
 		return -ENOMEM;
 	if (copy_from_iter_full(buf, len, from))
 		publish(f, buf, len, home_realtime(), wait, &err);
 	else
 		err = -EFAULT;
-	kvfree(buf);
+	buf_put(f, buf);
 	return err ? err : len;
 }
 

@@ -26,5 +26,10 @@ int kecho_framer_take(struct kecho_framer *f, struct kecho_conn *conn, const voi
 void *kecho_framer_room(struct kecho_framer *f, size_t least, size_t *len);
 /** kecho_framer_filled() - @len bytes have been read to kecho_framer_room(). Return: like kecho_framer_take() */
 int kecho_framer_filled(struct kecho_framer *f, struct kecho_conn *conn, size_t len, u64 now);
+/** kecho_framer_amid() - has a part of a record been read? */
+static inline bool kecho_framer_amid(const struct kecho_framer *f)
+{
+	return f->msg || f->rec_have;
+}
 void kecho_framer_exit(struct kecho_framer *f);
 #endif

@@ -82,25 +82,28 @@ static void out_free(struct out *o)
 	kfree(o);
 }
 
-/* link->lock held. Frees what is listed, or keeps it until the connection that may be reading it says that it is done. */
+/* link->lock held. Frees it, or keeps it until the connection that may be reading it says that it is done. */
+static void out_discard(struct kecho_link *link, struct out *o)
+{
+	if (link->fills)
+		list_add_tail(&o->node, &link->trash);
+	else
+		out_free(o);
+}
+
 static void link_discard(struct kecho_link *link, struct list_head *list)
 {
 	struct out *o, *next;
 
-	if (link->fills) {
-		list_splice_tail_init(list, &link->trash);
-		return;
-	}
 	list_for_each_entry_safe(o, next, list, node) {
 		list_del(&o->node);
-		out_free(o);
+		out_discard(link, o);
 	}
 }
 
 /* link->lock held. */
 static void link_reap(struct kecho_link *link)
 {
-	LIST_HEAD(done);
 	struct out *o;
 
 	lockdep_assert_held(&link->lock);
@@ -110,9 +113,9 @@ static void link_reap(struct kecho_link *link)
 			break;
 		link->out_records--;
 		link->out_bytes -= o->len;
-		list_move_tail(&o->node, &done);
+		list_del(&o->node);
+		out_discard(link, o);
 	}
-	link_discard(link, &done);
 }
 
 /* What is not acknowledged is all to be sent. */
@@ -196,6 +199,7 @@ static struct kecho_link *link_alloc(struct kecho_cm *cm)
 	refcount_set(&link->ref, 1);
 	link->cm = cm;
 	mutex_init(&link->rx_lock);
+	spin_lock_init(&link->now_lock);
 	spin_lock_init(&link->lock);
 	INIT_LIST_HEAD(&link->out);
 	INIT_LIST_HEAD(&link->ctl);
@@ -793,14 +797,52 @@ out:
 	return ret;
 }
 
+/* One that came by a connection which has broken goes before those of the next. */
+static int link_take(struct kecho_link *link, struct kecho_conn *conn, const struct kecho_rec *rec, struct kecho_msg *msg, u64 now)
+{
+	int ret = rec->type == KECHO_BYE ? -ECONNRESET : link_rx(link, conn, rec, msg, now);
+
+	if (ret > 0)
+		return conn->cm->user->record(link, rec->type, msg, now);
+	kecho_msg_put(msg);
+	return ret;
+}
+
+static void count_rx(struct kecho_cm *cm, const struct kecho_rec *rec, const struct kecho_msg *msg)
+{
+	atomic64_inc(&cm->stats.rx_records);
+	atomic64_add(sizeof(*rec) + msg->len, &cm->stats.rx_bytes);
+}
+
+int kecho_cm_rx_event(struct kecho_conn *conn, const struct kecho_rec *rec, struct kecho_msg *msg, u64 now)
+{
+	struct kecho_link *link = conn->link;
+	int ret = -EAGAIN;
+
+	spin_lock(&link->now_lock);
+	if (!link->taking) {
+		count_rx(conn->cm, rec, msg);
+		ret = link_take(link, conn, rec, msg, now);
+	}
+	spin_unlock(&link->now_lock);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_rx_event);
+
+static void link_taking(struct kecho_link *link, bool taking)
+{
+	spin_lock_bh(&link->now_lock);
+	link->taking = taking;
+	spin_unlock_bh(&link->now_lock);
+}
+
 int kecho_cm_rx(struct kecho_conn *conn, const struct kecho_rec *rec, struct kecho_msg *msg, u64 now)
 {
 	struct kecho_cm *cm = conn->cm;
 	struct kecho_link *link;
 	int ret;
 
-	atomic64_inc(&cm->stats.rx_records);
-	atomic64_add(sizeof(*rec) + msg->len, &cm->stats.rx_bytes);
+	count_rx(cm, rec, msg);
 	if (rec->type == KECHO_HELLO) {
 		mutex_lock(&cm->lock);
 		ret = conn->dead ? -ESTALE : hello_rx(conn, msg, now);
@@ -813,22 +855,27 @@ int kecho_cm_rx(struct kecho_conn *conn, const struct kecho_rec *rec, struct kec
 	} else {
 		link = conn->link;
 		mutex_lock(&link->rx_lock);
-		ret = rec->type == KECHO_BYE ? -ECONNRESET : link_rx(link, conn, rec, msg, now);
-		if (ret > 0)
-			ret = cm->user->record(link, rec->type, msg, now);
-		else
-			kecho_msg_put(msg);
+		link_taking(link, true);
+		ret = link_take(link, conn, rec, msg, now);
+		link_taking(link, false);
 		mutex_unlock(&link->rx_lock);
 	}
-	if (!ret)
-		return 0;
+	if (ret)
+		kecho_cm_rx_failed(conn, rec->type, ret, now);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(kecho_cm_rx);
+
+void kecho_cm_rx_failed(struct kecho_conn *conn, u8 type, int ret, u64 now)
+{
+	struct kecho_cm *cm = conn->cm;
+	struct kecho_link *link;
 
 	mutex_lock(&cm->lock);
 	link = conn->link;
 	if (ret == -EPROTO || ret == -EBADMSG || ret == -E2BIG) {
 		atomic64_inc(&cm->stats.protocol_errors);
-		pr_warn_ratelimited("%s broke the protocol (record type %u): cut off\n", link && link->name[0] ? link->name : "a peer",
-			rec->type);
+		pr_warn_ratelimited("%s broke the protocol (record type %u): cut off\n", link && link->name[0] ? link->name : "a peer", type);
 	}
 	if (!conn->dead) {
 		bool current_conn = link && link->conn == conn;
@@ -842,9 +889,8 @@ int kecho_cm_rx(struct kecho_conn *conn, const struct kecho_rec *rec, struct kec
 		cm->ops->due(cm, now);
 	}
 	mutex_unlock(&cm->lock);
-	return ret;
 }
-EXPORT_SYMBOL_GPL(kecho_cm_rx);
+EXPORT_SYMBOL_GPL(kecho_cm_rx_failed);
 
 static u8 *beat_put(u8 *p, u8 type, u64 ack, const u64 *stamp)
 {
@@ -900,11 +946,12 @@ static void flow_ready(struct kecho_flow *flow)
 
 	if (top == flow->top)
 		return;
-	flow->top = top;
+	if (flow->top)
+		list_del(&flow->ready);
 	if (top)
-		list_move_tail(&flow->ready, &flow->link->ready[top - 1]);
-	else
-		list_del_init(&flow->ready);
+		list_add_tail(&flow->ready, &flow->link->ready[top - 1]);
+	flow->link->nready += !!top - !!flow->top;
+	flow->top = top;
 }
 
 static void flow_put(struct kecho_flow *flow, struct out *o)
@@ -971,7 +1018,7 @@ static struct kecho_flow *link_first(struct kecho_link *link)
 {
 	int p;
 
-	for (p = KECHO_PRIO_MAX; p >= 0; p--)
+	for (p = KECHO_PRIO_MAX; link->nready && p >= 0; p--)
 		if (!list_empty(&link->ready[p]))
 			return list_first_entry(&link->ready[p], struct kecho_flow, ready);
 	return NULL;
@@ -1496,7 +1543,6 @@ void kecho_flow_init(struct kecho_flow *flow, struct kecho_link *link)
 
 	memset(flow, 0, sizeof(*flow));
 	flow->link = link;
-	INIT_LIST_HEAD(&flow->ready);
 	for (i = 0; i < KECHO_PRIOS; i++)
 		INIT_LIST_HEAD(&flow->q[i]);
 }

@@ -38,9 +38,10 @@
  *
  * Locking. kecho_cm.lock (a mutex) covers the set of links, handshakes, states and timers. kecho_link.lock (a spinlock)
  * covers what records pass through: numbers, queues, flows, and @conn. kecho_link.rx_lock (a mutex) is held while a record is taken:
- * one that came by a connection which has broken goes before those of the next. Order: rx_lock, cm.lock, link.lock. Upcalls up() and
- * down() come with cm.lock held, record() with rx_lock. A home serialises kecho_cm_rx() of one connection, and kecho_cm_tx_fill() and
- * kecho_cm_tx_done() of one.
+ * one that came by a connection which has broken goes before those of the next. Where nothing may sleep an event is taken with
+ * kecho_link.now_lock (a spinlock) in its place, unless who has the mutex is @taking one. Order: rx_lock, now_lock, cm.lock, link.lock.
+ * Upcalls up() and down() come with cm.lock held, record() with rx_lock or, an event, now_lock. A home serialises kecho_cm_rx() and
+ * kecho_cm_rx_event() of one connection, and kecho_cm_tx_fill() and kecho_cm_tx_done() of one.
  */
 #ifndef KECHO_LINK_H
 #define KECHO_LINK_H
@@ -147,10 +148,11 @@ enum kecho_link_state {
  * @dialing: the home is at it, or @conn exists and has not said hello
  * @redial_until: called again until then, though not configured
  * @out: numbered records, the first not acknowledged; @cur the first not wholly sent, &out if none
+ * @taking: who holds @rx_lock takes a record; @now_lock
  * @begun: behind @cur, of which a part has gone, too; each overtakes the one before it, by a transport that lets them
  * @overtaken: all that is behind @cur, but what is left of @begun, has been sent
  * @ctl: records to be numbered before any flow
- * @ready: flows with something queued, by their most urgent event, those of one priority served in turn
+ * @ready: @nready flows with something queued, by their most urgent event, those of one priority served in turn
  * @seen: a bit for each of the KECHO_OVERTAKE_MAX records behind @rx_seq that have overtaken others, by their numbers
  * @last: the number of the last event of each priority, and of the last other record, for kecho_rec.after
  * @prio: of the event that was given out last; @mixed_until: KECHO_MIXED_MS after it last changed
@@ -178,9 +180,12 @@ struct kecho_link {
 	u32 tries;
 
 	struct mutex rx_lock;
+	spinlock_t now_lock;
+	bool taking;
 	spinlock_t lock;
 	struct kecho_conn *conn;
 	struct list_head out, ctl, ready[KECHO_PRIOS], trash;
+	u32 nready;
 	struct list_head *cur;
 	u32 cur_off;
 	struct {
@@ -313,6 +318,14 @@ void kecho_cm_rx_alive(struct kecho_conn *conn, u64 now);
  * Return: 0; otherwise the home closes the connection, and cm has already let go of it
  */
 int kecho_cm_rx(struct kecho_conn *conn, const struct kecho_rec *rec, struct kecho_msg *msg, u64 now);
+/**
+ * kecho_cm_rx_event() - an event has arrived where nothing may sleep, in a softirq
+ * @rec: of type KECHO_EVENT; kecho_cm_rx_check() has let it pass
+ * Return: 0; -EAGAIN: not now, @msg is still the caller's and both are for kecho_cm_rx(); else the home calls kecho_cm_rx_failed()
+ */
+int kecho_cm_rx_event(struct kecho_conn *conn, const struct kecho_rec *rec, struct kecho_msg *msg, u64 now);
+/** kecho_cm_rx_failed() - a record of @type was refused with @err; the home closes the connection. Context: process, no cm lock held */
+void kecho_cm_rx_failed(struct kecho_conn *conn, u8 type, int err, u64 now);
 
 /**
  * kecho_cm_tx_fill() - what to send next

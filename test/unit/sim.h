@@ -81,6 +81,7 @@ struct sim_net {
  * @chunk: a send takes at most 1..@chunk bytes; 0: as many as there is room for
  * @settle: after each step, outside of all locks: what the callbacks noted can be done here
  * @rudp: nodes call by reliable UDP, over @net; latencies are as above, but each datagram's its own
+ * @taken: events, as where nothing may sleep: half of those that arrive whole
  * @cut_next: cut_after of the opener's [0] and acceptor's [1] end of the next connection
  */
 struct sim {
@@ -96,7 +97,7 @@ struct sim {
 	long cut_next[2];
 	struct list_head ends, dead, dials;
 	u64 steps;
-	u32 cuts;
+	u32 cuts, taken;
 };
 
 extern struct sim sim;

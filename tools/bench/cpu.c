@@ -14,6 +14,7 @@ static struct place places[WHERES] = {
 	[LOSSY] = { .name = "lossy line", .line = "delay 10ms loss 1%", .hosts = 2 },
 	[SLOW] = { .name = "slow line", .line = "delay 10ms rate 10mbit", .hosts = 2 },
 	[NETWORK] = { .name = "network", .line = "", .hosts = 10 },
+	[RACK] = { .name = "rack", .line = "delay 20us", .hosts = 3 },
 	[ALONE] = { .name = "one process" },
 	[WEB] = { .name = "web", .line = "", .hosts = 10 },
 };
@@ -61,9 +62,11 @@ bool cpu_init(const char *list)
 	CPU_SET(a, &places[ONE_CPU].helpers);
 	if (two)
 		CPU_CLR(b, &places[HOGGED].helpers);
-	snprintf(places[NETWORK].title, sizeof(places[0].title), "%u network namespaces with a switch, a node in each. Publisher and "
-		 "its node on CPU %d, subscribers and the other nodes on CPU %d%s.", places[NETWORK].hosts, a, b,
-		 two ? "" : "; who submits goes before them (SCHED_FIFO)");
+	for (i = NETWORK; i <= RACK; i++)
+		snprintf(places[i].title, sizeof(places[i].title), "%u network namespaces with a switch, a node in each%s%s. Publisher and "
+			 "its node on CPU %d, subscribers and the other nodes on CPU %d%s.", places[i].hosts,
+			 *places[i].line ? ", and lines with " : "", places[i].line, a, b,
+			 two ? "" : "; who submits goes before them (SCHED_FIFO)");
 	snprintf(places[WEB].title, sizeof(places[0].title), "%u network namespaces with a switch, a node in each: eight have a server, one the "
 		 "clients; all on any of %d CPUs.", places[WEB].hosts, CPU_COUNT(&allowed));
 	snprintf(places[ALONE].title, sizeof(places[0].title), "One process on CPU %d publishes, and then receives what each subscriber has "

@@ -288,7 +288,7 @@ static const struct table tables[] = {
 	},
 	{
 		.name = "half", .title = "Half of the way there and back between two hosts: events of 100 bytes",
-		.kind = &half, .ms = 200, .rate = 1000, .places = { [NETWORK] = true }, ENTRIES(half_entries),
+		.kind = &half, .ms = 200, .rate = 1000, .places = { [NETWORK] = true, [RACK] = true }, ENTRIES(half_entries),
 	},
 	{
 		.name = "one-way", .title = "Latency from end to end between two hosts: 64-byte events, 200 a second, the subscriber sleeps",

@@ -40,6 +40,10 @@ struct goal {
 	RATIO("latency by rings, the subscriber sleeps, to an eventfd's, " place, NULL, "ring/sleeping", place, \
 	      "kecho, rings", "eventfd", "p50_ns", AT_MOST, 1.5)
 
+#define HALF(title, place, its_row) \
+	RATIO("one way between hosts " title ", to half of TCP's way there and back", NULL, "delivery/half", place, \
+	      its_row, "TCP", "half_p50_ns", AT_MOST, 1.3)
+
 #define BALANCE(its_title, its_table, at, its_row, its_to, its_figure, its_bound, its_value, its_scale, its_unit) \
 	{ its_title, NULL, "balance/" its_table, NULL, its_row, at, its_to, its_figure, its_bound, its_value, its_scale, its_unit }
 
@@ -48,10 +52,8 @@ static const struct goal goals[] = {
 	      "kernel, 8", "kernel, 1", "p50_ns", AT_MOST, 1.3),
 	RATIO("publish from kernel code to 8 hosts, to eight kernel_sendmsg()", "kernel", "submission/hosts-100", NULL,
 	      "kernel, 8", "kernel_sendmsg, 8", "p50_ns", AT_MOST, 1.2),
-	RATIO("one way between hosts by libkecho, to half of TCP's way there and back", NULL, "delivery/half", NULL,
-	      "libkecho", "TCP", "half_p50_ns", AT_MOST, 1.3),
-	RATIO("one way between hosts by the files, to half of TCP's way there and back", NULL, "delivery/half", NULL,
-	      "files", "TCP", "half_p50_ns", AT_MOST, 1.3),
+	HALF("by libkecho", "network", "libkecho"), HALF("by the files", "network", "files"),
+	HALF("by libkecho, on a line of 20 us", "rack", "libkecho"), HALF("by the files, on a line of 20 us", "rack", "files"),
 	RATIO("latency through the kernel's files, to a pipe's", "kernel", "peers/sleeping", "one CPU",
 	      "kecho, files", "pipe", "p50_ns", AT_MOST, 1.5),
 	RATIO("latency through FUSE, to the smallest libfuse program's", "fuse", "peers/sleeping", "one CPU",
