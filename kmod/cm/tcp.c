@@ -75,7 +75,7 @@ static void conn_read_later(struct tcp_conn *c)
 	spin_unlock_bh(&c->lock);
 }
 
-/* Takes whole events. Returns the bytes of them; context: softirq, the socket is locked */
+/* Takes whole events. Returns the bytes of them; context: that of mon_data_ready(), the socket is locked */
 static int conn_take(read_descriptor_t *desc, struct sk_buff *skb, unsigned int off, size_t len)
 {
 	struct tcp_conn *c = desc->arg.data;
@@ -114,7 +114,7 @@ static bool conn_take_now(struct tcp_conn *c)
 	/* Nobody else makes it true, and who makes it false has done with the framer. */
 	if (smp_load_acquire(&c->reading))
 		return false;
-	if (!in_softirq() || sock_owned_by_user_nocheck(sk) || sk->sk_state != TCP_ESTABLISHED || this_cpu_read(sender) == current)
+	if (sock_owned_by_user_nocheck(sk) || sk->sk_state != TCP_ESTABLISHED || tcp_sk(sk)->urg_data || this_cpu_read(sender) == current)
 		return false;
 	c->looked = now;
 	len = tcp_inq(sk);
@@ -232,9 +232,8 @@ static void conn_rest(struct tcp_conn *c)
 static void conn_rx_work(struct work_struct *work)
 {
 	struct tcp_conn *c = container_of(work, struct tcp_conn, rx);
-	int i, err = c->err;
+	int i, err = xchg(&c->err, 0);
 
-	c->err = 0;
 	nwmon_handled(&c->monitor, &c->net->stats);
 	if (err)
 		kecho_cm_rx_failed(&c->conn, KECHO_EVENT, err, now_ns());
@@ -392,9 +391,10 @@ static void conn_call(struct tcp_conn *c)
 		kecho_tcp_close(&c->conn);
 		return;
 	}
-	nwmon_watch(&c->monitor, c->sock, NULL, conn_arrived, conn_room);
+	/* What arrives before it is watched is read all the same. */
 	kecho_cm_dialed(link, &c->conn, now_ns());
-	conn_queue(c, &c->rx);
+	nwmon_watch(&c->monitor, c->sock, NULL, conn_arrived, conn_room);
+	conn_read_later(c);
 }
 
 static void conn_accepted(struct tcp_conn *c)
@@ -408,7 +408,7 @@ static void conn_accepted(struct tcp_conn *c)
 	addr_from_sock(&c->conn.peer, &from);
 	kecho_cm_accepted(c->net->cm, &c->conn, now_ns());
 	nwmon_watch(&c->monitor, c->sock, &c->net->monitor, conn_arrived, conn_room);
-	conn_queue(c, &c->rx);
+	conn_read_later(c);
 }
 
 /* Closing waits for it: the core may have enough of a connection as soon as it knows it. */

@@ -3,7 +3,7 @@
  * DOC: The network monitor
  *
  * Watches sockets: takes over sk_data_ready and calls back the moment data arrives, in the softirq that brought it. It counts
- * arrivals, and how long after one the handler runs that the callback has woken.
+ * arrivals, and how long after one its handler runs: at once, or when the callback has woken it.
  */
 #ifndef KECHO_NWMON_H
 #define KECHO_NWMON_H
@@ -15,7 +15,7 @@
 
 /**
  * struct nwmon - a watched socket; embedded by its owner
- * @arrived: data has arrived, or the socket's state has changed; softirq context, sk_callback_lock held for reading: only wakes
+ * @arrived: data has arrived, or the socket's state has changed; softirq context, sk_callback_lock held for reading, the socket locked
  * @since: when the arrival came that no handler has looked at yet; 0: there is none
  */
 struct nwmon {

@@ -42,10 +42,9 @@ static inline u32 kecho_event_size(const struct kecho_msg *msg)
 	return msg->len - msg->off;
 }
 
-/* @name: all of the array is looked at: that takes less than to look for its end */
-static inline bool kecho_type_is(const char name[KECHO_NAME_MAX + 1], const char *type, size_t len)
+static inline bool kecho_type_is(const char *name, const char *type, size_t len)
 {
-	return len <= KECHO_NAME_MAX && !memcmp(type, name, len) && !name[len];
+	return !strncmp(type, name, len) && !name[len];
 }
 
 static inline bool kecho_event_is_type(const struct kecho_msg *msg, const char *name)

@@ -468,7 +468,7 @@ static struct chained *find(struct kecho_channel *ch, const char *what, size_t l
 		want = want * 10 + what[i] - '0';
 	i = 0;
 	list_for_each_entry(c, &ch->filters, node)
-		if (index ? i++ == want : !strncmp(what, c->filter.name, len) && !c->filter.name[len])
+		if (index ? i++ == want : kecho_type_is(c->filter.name, what, len))
 			return c;
 	return NULL;
 }

@@ -825,6 +825,13 @@ int kecho_cm_rx_event(struct kecho_conn *conn, const struct kecho_rec *rec, stru
 		ret = link_take(link, conn, rec, msg, now);
 	}
 	spin_unlock(&link->now_lock);
+	/* It has its number: should the connection go before kecho_cm_rx_failed() comes, the next one must not go on behind it. */
+	if (ret && ret != -EAGAIN && ret != -ESTALE) {
+		spin_lock_bh(&link->lock);
+		link->failed = true;
+		conn->cm->ops->due(conn->cm, 0);
+		spin_unlock_bh(&link->lock);
+	}
 	return ret;
 }
 EXPORT_SYMBOL_GPL(kecho_cm_rx_event);

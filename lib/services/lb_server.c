@@ -55,6 +55,19 @@ static void give_back(struct lb_server *server, struct lb_job **at, __u64 now_ms
 	remove_job(server, at);
 }
 
+/* Who does not answer an offer would not answer the next one: none of its keeps a place free. */
+static void give_back_all(struct lb_server *server, __u64 asker, __u64 now_ms)
+{
+	struct lb_job **at = &server->jobs;
+
+	while (*at) {
+		if ((*at)->asker == asker && (*at)->state <= LB_OFFERED && ((*at)->once || (*at)->ready))
+			give_back(server, at, now_ms);
+		else
+			at = &(*at)->next;
+	}
+}
+
 /* It may have been done, or half: nobody is to do it again, as one would that is given back. */
 static void cut_off(struct lb_server *server, struct lb_job **at)
 {
@@ -99,6 +112,7 @@ static void again(struct lb_server *server, struct lb_job *job, const struct lb_
 	if (job->asker != msg->node)
 		return;
 	job->attempt = msg->attempt;
+	job->ready |= msg->ready;
 	tell(server, job, says[job->state], now_ms);
 }
 
@@ -129,7 +143,8 @@ static void take(struct lb_server *server, const struct lb_msg *msg, __u64 now_m
 	job->id = msg->id;
 	job->asker = msg->node;
 	job->once = msg->once;
-	job->ready = msg->ready;
+	/* Who is asked first, and has room, need not ask: that it begins elsewhere in this moment is rare. */
+	job->ready = msg->ready && (msg->attempt > 1 || server->busy >= server->slots);
 	job->cancel = msg->cancel && !msg->once;
 	job->attempt = msg->attempt;
 	job->told_ms = now_ms;
@@ -218,11 +233,13 @@ __u64 lb_server_tick(struct lb_server *server, __u64 now_ms)
 
 	while ((job = *at)) {
 		if (job->state == LB_OFFERED && now_ms >= job->since_ms + LB_LEASE_MS) {
-			give_back(server, at, now_ms);
+			give_back_all(server, job->asker, now_ms);
+			at = &server->jobs;
 			continue;
 		}
+		/* The word of an offer, or the answer to it, may be lost. */
 		if (now_ms >= job->told_ms + LB_RENEW_MS)
-			tell(server, job, LB_TAKEN, now_ms);
+			tell(server, job, job->state == LB_OFFERED ? LB_READY : LB_TAKEN, now_ms);
 		/* An offer's end comes with a renewal, for its time is a multiple of that. */
 		if (job->told_ms + LB_RENEW_MS < next)
 			next = job->told_ms + LB_RENEW_MS;

@@ -846,14 +846,6 @@ static void retained_from_members(void **state)
 
 /* --- events --- */
 
-static bool is_type(const struct kecho_msg *msg, const char *type)
-{
-	char name[KECHO_NAME_MAX + 1] = "";
-
-	strcpy(name, type);
-	return kecho_event_is_type(msg, name);
-}
-
 static void malformed_events(void **state)
 {
 	struct kecho_attrs *attrs;
@@ -867,8 +859,8 @@ static void malformed_events(void **state)
 	assert_int_equal(kecho_event_payload_len(msg), 10);
 	fixed = sizeof(struct kecho_event_wire) + 4 + attrs->len;
 	assert_int_equal(kecho_event_size(msg), fixed + 10);
-	assert_true(is_type(msg, "type"));
-	assert_false(is_type(msg, "typ") || is_type(msg, "types") || is_type(msg, ""));
+	assert_true(kecho_event_is_type(msg, "type"));
+	assert_false(kecho_event_is_type(msg, "typ") || kecho_event_is_type(msg, "types") || kecho_event_is_type(msg, ""));
 	assert_memory_equal(kecho_event_attrs(msg), attrs->data, attrs->len);
 	kecho_attrs_put(attrs);
 	assert_int_equal(kecho_event_check(msg), 0);
