@@ -16,7 +16,7 @@
  *
  * *ask* is for the servers of the asker's own host; when they decline, or have not begun after a time, *request* goes to others. The first
  * answer wins; once as many have begun as were to, those that only wait are told to stop. When all that have taken a request are silent
- * or decline, or none has begun after that time, it is sent again, to twice as many each time.
+ * or decline, or none has begun after that time, it is sent again, to one more each time.
  *
  * A request that must not be done twice ("once") is only begun when the asker says so: a server that has its turn says *ready* and the
  * asker tells the first of them *go*, never a second one. If that one is lost afterwards nobody knows how far it came: the request fails.
@@ -38,7 +38,7 @@
 #define LB_ACK_MS	1000		/* nobody has taken it by then: it is sent again */
 #define LB_LEASE_MS	2000		/* a server that has been silent so long is lost */
 #define LB_RENEW_MS	500
-#define LB_MORE_MS	1	/* none has begun by then: more are asked, not sooner; twice as long each time, up to LB_ACK_MS */
+#define LB_MORE_MS	2	/* none has begun by then: one more is asked, not sooner; twice as long each time, up to LB_ACK_MS */
 #define LB_RETRY_MS	50		/* after all have declined; twice as long each time, up to LB_ACK_MS */
 #define LB_NEVER	(~0ULL)
 #define LB_ATTRS_MAX	320		/* of an encoded message */

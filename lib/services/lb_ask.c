@@ -7,16 +7,6 @@
 #endif
 #include "lb.h"
 
-/* Twice as many each time, as many as can hold it. */
-static __u32 more(const struct lb_ask *ask)
-{
-	__u32 n = ask->n ? ask->n : 1, i;
-
-	for (i = 1; i < ask->attempt && n < LB_HOLDERS; i++)
-		n *= 2;
-	return n < LB_HOLDERS ? n : LB_HOLDERS;
-}
-
 static void send(struct lb_asker *asker, struct lb_ask *ask, enum lb_type type, const struct lb_holder *to)
 {
 	struct lb_msg msg = { .type = type, .id = ask->id, .once = ask->once, .cancel = ask->cancel, .attempt = ask->attempt };
@@ -26,7 +16,7 @@ static void send(struct lb_asker *asker, struct lb_ask *ask, enum lb_type type, 
 		msg.node = to->node;
 	}
 	if (type == LB_REQUEST)
-		msg.n = ask->attempt > 1 ? more(ask) : ask->n;
+		msg.n = ask->attempt > 1 ? (ask->n ? ask->n : 1) + ask->attempt - 1 : ask->n;
 	if (type <= LB_REQUEST)
 		msg.ready = ask->n && !ask->cancel && (ask->nholders || ask->attempt > 1);
 	asker->ops->send(asker, ask, &msg);

@@ -605,7 +605,7 @@ static void all_decline(void **state)
 	q = ask(&hosts[0], false, false, 1, 0, LB_NEVER);
 	run(2000);
 	assert_int_equal(q->done, 0);
-	/* Each time twice as many are asked, and not in a storm. */
+	/* Each time one more is asked, and not in a storm. */
 	assert_true(hosts[0].asker.forwards >= 4 && hosts[0].asker.forwards <= 10);
 	hosts[3].server.closed = false;
 	run(1000);
