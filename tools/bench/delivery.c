@@ -292,7 +292,7 @@ static const struct table tables[] = {
 	},
 	{
 		.name = "one-way", .title = "Latency from end to end between two hosts: 64-byte events, 200 a second, the subscriber sleeps",
-		.kind = &latency, .ms = 1000, .rate = 200, .receiver = SLEEPS, .places = { [CABLE] = true }, ENTRIES(way_entries),
+		.kind = &latency, .ms = 700, .rate = 200, .receiver = SLEEPS, .places = { [CABLE] = true }, ENTRIES(way_entries),
 	},
 };
 

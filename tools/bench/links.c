@@ -39,7 +39,7 @@ static const struct entry urgent_entries[] = {
 static const struct table tables[] = {
 	{
 		.name = "stream", .title = "Throughput of a link: events of 1 KiB, 16 at once, none lost",
-		.kind = &throughput, .ms = 1000, .receiver = SLEEPS, .places = { [CABLE] = true }, ENTRIES(stream_entries),
+		.kind = &throughput, .ms = 700, .receiver = SLEEPS, .places = { [CABLE] = true }, ENTRIES(stream_entries),
 	},
 	{
 		.name = "large", .title = "Throughput of a link: events of 64 KiB, none lost",
@@ -51,16 +51,16 @@ static const struct table tables[] = {
 	},
 	{
 		.name = "lossy-stream", .title = "Throughput of a lossy line: events of 1 KiB, 16 at once",
-		.kind = &throughput, .ms = 1600, .receiver = SLEEPS, .places = { [LOSSY] = true }, ENTRIES(stream_entries),
+		.kind = &throughput, .ms = 1200, .receiver = SLEEPS, .places = { [LOSSY] = true }, ENTRIES(stream_entries),
 	},
 	{
 		.name = "lossy-latency", .title = "Latency of a lossy line: 64-byte events, 200 a second, the subscriber sleeps",
-		.kind = &latency, .ms = 2400, .rate = 200, .ratio = 1, .receiver = SLEEPS, .places = { [LOSSY] = true },
+		.kind = &latency, .ms = 2000, .rate = 200, .ratio = 1, .receiver = SLEEPS, .places = { [LOSSY] = true },
 		ENTRIES(latency_entries),
 	},
 	{
 		.name = "urgent", .title = "Latency of a slow line that others use: 64-byte events, 100 a second, the subscriber sleeps",
-		.kind = &latency, .ms = 2200, .rate = 100, .ratio = 1, .receiver = SLEEPS, .places = { [SLOW] = true },
+		.kind = &latency, .ms = 1900, .rate = 100, .ratio = 1, .receiver = SLEEPS, .places = { [SLOW] = true },
 		ENTRIES(urgent_entries),
 	},
 };
