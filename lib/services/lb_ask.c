@@ -7,6 +7,12 @@
 #endif
 #include "lb.h"
 
+/* Of several that have it no more than so many are to begin: they are told. */
+static bool gated(const struct lb_ask *ask)
+{
+	return ask->n && !ask->once && !ask->cancel;
+}
+
 static void send(struct lb_asker *asker, struct lb_ask *ask, enum lb_type type, const struct lb_holder *to)
 {
 	struct lb_msg msg = { .type = type, .id = ask->id, .once = ask->once, .cancel = ask->cancel, .attempt = ask->attempt };
@@ -18,7 +24,7 @@ static void send(struct lb_asker *asker, struct lb_ask *ask, enum lb_type type, 
 	if (type == LB_REQUEST)
 		msg.n = ask->attempt > 1 ? (ask->n ? ask->n : 1) + ask->attempt - 1 : ask->n;
 	if (type <= LB_REQUEST)
-		msg.ready = ask->n && !ask->cancel && (ask->nholders || ask->attempt > 1);
+		msg.ready = gated(ask) && (ask->nholders || ask->attempt > 1);
 	asker->ops->send(asker, ask, &msg);
 }
 
@@ -233,7 +239,7 @@ void lb_asker_event(struct lb_asker *asker, const struct lb_msg *msg, __u64 now_
 			return;
 		}
 		/* Once chosen only that one gets here; it says so again if it has not heard the go. */
-		if (msg->type == LB_READY && (ask->once || h->started || begun(ask) < ask->n)) {
+		if (msg->type == LB_READY && (ask->once || (gated(ask) && (h->started || begun(ask) < ask->n)))) {
 			struct lb_msg go = { .type = LB_GO, .id = ask->id, .by = h->by, .node = h->node, .attempt = msg->attempt };
 
 			h->started = true;

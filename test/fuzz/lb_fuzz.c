@@ -33,7 +33,7 @@ static void drop(struct lb_server *server, struct lb_job *job, bool running)
 static void send(struct lb_asker *asker, struct lb_ask *ask, const struct lb_msg *msg)
 {
 	if (msg->type == LB_GO)
-		CHECK(ask->once && ask->chosen == msg->by);
+		CHECK(ask->once ? ask->chosen == msg->by : ask->n && !ask->cancel);
 }
 
 static void done(struct lb_asker *asker, struct lb_ask *ask, const struct lb_msg *msg)
@@ -83,10 +83,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			msg.at = what & 1 ? 4 : 6;
 			msg.n = what & 7;
 			msg.node = 1 + (what & 3);
+			msg.ready = what & 4;
 			lb_server_event(&server, &msg, now);
 			lb_asker_event(&asker, &msg, now);
 		} else if (what < 210 && !waits[i]) {
-			asks[i] = (struct lb_ask){ .id = 1 + i, .once = what & 1, .here_ms = what & 2 ? LB_HERE_MS : 0, .wait_ms = 100, .timeout_ms = 5000 };
+			asks[i] = (struct lb_ask){ .id = 1 + i, .once = what & 1, .here_ms = what & 2 ? LB_HERE_MS : 0, .wait_ms = 100, .timeout_ms = 5000,
+				.n = what % 3, .cancel = what & 8 };
 			waits[i] = true;
 			lb_ask(&asker, &asks[i], what & 4, now);
 		} else if (what < 215 && waits[i]) {
