@@ -55,7 +55,7 @@ static const struct table tables[] = {
 	},
 	{
 		.name = "lossy-latency", .title = "Latency of a lossy line: 64-byte events, 200 a second, the subscriber sleeps",
-		.kind = &latency, .ms = 2000, .rate = 200, .ratio = 1, .receiver = SLEEPS, .places = { [LOSSY] = true },
+		.kind = &latency, .ms = 2400, .rate = 200, .ratio = 1, .receiver = SLEEPS, .places = { [LOSSY] = true },
 		ENTRIES(latency_entries),
 	},
 	{
