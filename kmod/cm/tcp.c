@@ -60,18 +60,11 @@ static DEFINE_PER_CPU(struct task_struct *, sender);
 static void conn_queue(struct tcp_conn *c, struct work_struct *work)
 {
 	spin_lock_bh(&c->lock);
+	/* What comes behind is left to it, too. */
+	if (work == &c->rx)
+		c->reading = true;
 	if (!c->closed)
 		queue_work(kecho_net_wq, work);
-	spin_unlock_bh(&c->lock);
-}
-
-/* Leaves it to the work, with what comes behind it. */
-static void conn_read_later(struct tcp_conn *c)
-{
-	spin_lock_bh(&c->lock);
-	c->reading = true;
-	if (!c->closed)
-		queue_work(kecho_net_wq, &c->rx);
 	spin_unlock_bh(&c->lock);
 }
 
@@ -108,7 +101,7 @@ static bool conn_take_now(struct tcp_conn *c)
 {
 	read_descriptor_t desc = { .arg.data = c, .count = 1 };
 	struct sock *sk = c->sock->sk;
-	u64 now = atomic64_read(&c->monitor.since) ?: now_ns(), last = c->looked;
+	u64 now, apart;
 	int len;
 
 	/* Nobody else makes it true, and who makes it false has done with the framer. */
@@ -116,9 +109,11 @@ static bool conn_take_now(struct tcp_conn *c)
 		return false;
 	if (sock_owned_by_user_nocheck(sk) || sk->sk_state != TCP_ESTABLISHED || tcp_sk(sk)->urg_data || this_cpu_read(sender) == current)
 		return false;
+	now = atomic64_read(&c->monitor.since) ?: now_ns();
+	apart = now - c->looked;
 	c->looked = now;
 	len = tcp_inq(sk);
-	if (len > NOW_BYTES || now - last < NOW_APART)
+	if (len > NOW_BYTES || apart < NOW_APART)
 		return false;
 	nwmon_handled(&c->monitor, &c->net->stats);
 	return tcp_read_sock(sk, &desc, conn_take) == len && !c->err;
@@ -129,7 +124,7 @@ static void conn_arrived(struct nwmon *w)
 	struct tcp_conn *c = container_of(w, struct tcp_conn, monitor);
 
 	if (!conn_take_now(c))
-		conn_read_later(c);
+		conn_queue(c, &c->rx);
 }
 
 static void conn_room(struct nwmon *w)
@@ -394,7 +389,7 @@ static void conn_call(struct tcp_conn *c)
 	/* What arrives before it is watched is read all the same. */
 	kecho_cm_dialed(link, &c->conn, now_ns());
 	nwmon_watch(&c->monitor, c->sock, NULL, conn_arrived, conn_room);
-	conn_read_later(c);
+	conn_queue(c, &c->rx);
 }
 
 static void conn_accepted(struct tcp_conn *c)
@@ -408,7 +403,7 @@ static void conn_accepted(struct tcp_conn *c)
 	addr_from_sock(&c->conn.peer, &from);
 	kecho_cm_accepted(c->net->cm, &c->conn, now_ns());
 	nwmon_watch(&c->monitor, c->sock, &c->net->monitor, conn_arrived, conn_room);
-	conn_read_later(c);
+	conn_queue(c, &c->rx);
 }
 
 /* Closing waits for it: the core may have enough of a connection as soon as it knows it. */

@@ -119,21 +119,25 @@ static ssize_t read_event(struct events_file *f, struct iov_iter *to)
 	return done ? done : -EFAULT;
 }
 
+static bool readable(struct events_file *f)
+{
+	return READ_ONCE(f->rings) || kecho_reader_ready(&f->reader);
+}
+
 static ssize_t events_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct events_file *f = iocb->ki_filp->private_data;
 	ssize_t n;
-	bool ready;
 
 	if (!iov_iter_count(to))
 		return 0;
 	for (;;) {
-		ready = READ_ONCE(f->rings) || kecho_reader_ready(&f->reader);
-		if (!ready && f->boost)
-			boost_lower(f->boost);
-		if (!ready && !nowait(iocb) &&
-		    wait_event_interruptible(f->wait, READ_ONCE(f->rings) || kecho_reader_ready(&f->reader)))
-			return -ERESTARTSYS;
+		if (!readable(f)) {
+			if (f->boost)
+				boost_lower(f->boost);
+			if (!nowait(iocb) && wait_event_interruptible(f->wait, readable(f)))
+				return -ERESTARTSYS;
+		}
 		n = file_lock(&f->read_lock, iocb);
 		if (n)
 			return n;

@@ -95,6 +95,7 @@ enum lb_job_state { LB_QUEUED, LB_OFFERED, LB_RUNNING, LB_DONE };
 
 /**
  * struct lb_job - a request at a server; part of what the program around it keeps of it
+ * @ready: it is begun when its asker says so, as what must not be done twice always is
  * @since_ms: when LB_OFFERED
  * @told_ms: when its asker was told last that it is here
  */

@@ -61,7 +61,7 @@ static void give_back_all(struct lb_server *server, __u64 asker, __u64 now_ms)
 	struct lb_job **at = &server->jobs;
 
 	while (*at) {
-		if ((*at)->asker == asker && (*at)->state <= LB_OFFERED && ((*at)->once || (*at)->ready))
+		if ((*at)->asker == asker && (*at)->state <= LB_OFFERED && (*at)->ready)
 			give_back(server, at, now_ms);
 		else
 			at = &(*at)->next;
@@ -94,7 +94,7 @@ static void fill_slots(struct lb_server *server, __u64 now_ms)
 			continue;
 		server->queued--;
 		server->busy++;
-		if (job->once || job->ready) {
+		if (job->ready) {
 			job->state = LB_OFFERED;
 			job->since_ms = now_ms;
 			tell(server, job, LB_READY, now_ms);
@@ -144,7 +144,7 @@ static void take(struct lb_server *server, const struct lb_msg *msg, __u64 now_m
 	job->asker = msg->node;
 	job->once = msg->once;
 	/* Who is asked first, and has room, need not ask: that it begins elsewhere in this moment is rare. */
-	job->ready = msg->ready && (msg->attempt > 1 || server->busy >= server->slots);
+	job->ready = msg->once || (msg->ready && (msg->attempt > 1 || server->busy >= server->slots));
 	job->cancel = msg->cancel && !msg->once;
 	job->attempt = msg->attempt;
 	job->told_ms = now_ms;
