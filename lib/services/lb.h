@@ -20,7 +20,8 @@
  *
  * A request that must not be done twice ("once") is only begun when the asker says so: a server that has its turn says *ready* and the
  * asker tells the first of them *go*, never a second one. If that one is lost afterwards nobody knows how far it came: the request fails.
- * Others are asked in the same way ("ready") for what somebody has already, so that no two begin it between a start and the word of it.
+ * Any further ones that are asked for what others have already do the same ("ready"), so that no two begin it between a start and the
+ * word of it.
  *
  * With "cancel" (the paper's other way) a server that begins tells everybody, and others stop; of two that began at the same time the one
  * with the later time stamp does, and if these are equal the one with the larger number.
@@ -56,7 +57,7 @@ enum lb_type {
  * @by: which server: drawn at random when it starts
  * @node: to send: the id of the node it is for, 0: all; received: that of the publisher
  * @at: LB_STARTED: when, CLOCK_REALTIME in ns
- * @ready: LB_ASK, LB_REQUEST: it is, or may be, at others, too: to be begun when the asker says so
+ * @ready: LB_ASK, LB_REQUEST: others were asked before, and may have it: to be begun when the asker says so
  * @attempt: LB_REQUEST, LB_READY, LB_GO: counts how often it was sent
  * @n: to how many servers; 0: as the filter has it
  * @status: LB_ANSWER: of the command, or of what else served it; LB_FAILED: errno

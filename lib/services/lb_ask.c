@@ -23,8 +23,9 @@ static void send(struct lb_asker *asker, struct lb_ask *ask, enum lb_type type, 
 	}
 	if (type == LB_REQUEST)
 		msg.n = ask->attempt > 1 ? (ask->n ? ask->n : 1) + ask->attempt - 1 : ask->n;
+	/* Those asked first need not ask back, for which they would stand still: only this host's may begin in the same moment. */
 	if (type <= LB_REQUEST)
-		msg.ready = gated(ask) && (ask->nholders || ask->attempt > 1);
+		msg.ready = gated(ask) && ask->attempt > 1;
 	asker->ops->send(asker, ask, &msg);
 }
 

@@ -143,8 +143,7 @@ static void take(struct lb_server *server, const struct lb_msg *msg, __u64 now_m
 	job->id = msg->id;
 	job->asker = msg->node;
 	job->once = msg->once;
-	/* Who is asked first, and has room, need not ask: that it begins elsewhere in this moment is rare. */
-	job->ready = msg->once || (msg->ready && (msg->attempt > 1 || server->busy >= server->slots));
+	job->ready = msg->once || msg->ready;
 	job->cancel = msg->cancel && !msg->once;
 	job->attempt = msg->attempt;
 	job->told_ms = now_ms;

@@ -61,6 +61,7 @@ struct scene *balance_up(const struct balancing *b, unsigned int hosts)
 		die("mmap: %m");
 	memset(scene, 0, sizeof(*scene));
 	scene->hosts = hosts;
+	scene->varied = b->varied;
 	for (i = 0; i < hosts; i++)
 		crew_run(i, false, serve, (void *)b);
 	if (b->by->start)
@@ -203,7 +204,11 @@ static const struct entry even_entries[] = {
 static const struct entry one_entries[] = {
 	ONE("none", &no_balancer, NONE_SAYS),
 	ONE("kecho, n=1", &kecho_balancer, ONE_SAYS, .options = one),
-	ONE("kecho, n=2", &kecho_balancer, TWO_SAYS, .options = two),
+};
+
+static const struct entry varied_entries[] = {
+	ONE("kecho, n=1", &kecho_balancer, ONE_SAYS, .options = one, .varied = true),
+	ONE("kecho, n=2", &kecho_balancer, TWO_SAYS, .options = two, .varied = true),
 };
 
 static const unsigned int uneven_rates[] = { 20, 33, 50 }, one_rates[] = { 40 }, even_rates[] = { 22 };
@@ -218,6 +223,11 @@ static const struct table tables[] = {
 	{
 		.name = "one", .title = "Response time by the requests in a second to one of eight servers; the others are asked a tenth of it",
 		.kind = &balanced, .ms = 2500, .places = { [WEB] = true }, ENTRIES(one_entries),
+		.axis = AXIS_RATE, .values = one_rates, .nvalues = ARRAY_SIZE(one_rates),
+	},
+	{
+		.name = "varied", .title = "The same where one request in five takes a server ten times as long as the others do",
+		.kind = &balanced, .ms = 4000, .places = { [WEB] = true }, ENTRIES(varied_entries),
 		.axis = AXIS_RATE, .values = one_rates, .nvalues = ARRAY_SIZE(one_rates),
 	},
 	{

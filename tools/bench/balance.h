@@ -13,6 +13,9 @@
 #define WEB_PORT	"8080"	/* of the servers */
 #define FRONT_PORT	"80"	/* of what is in front of them */
 #define SERVICE_MS	38
+/* Where it varies, one in so many takes so many times as long as the others, and all of them SERVICE_MS on an average. */
+#define LONG_EVERY	5
+#define LONG_TIMES	10
 #define TIMEOUT_MS	5000
 #define FORWARD_MS	2500
 #define LOAD_RATE	5	/* how often a second a host says its load, at most */
@@ -20,7 +23,7 @@
 /**
  * struct scene - a trial, in memory that its processes share
  * @hosts: with servers. @rates: of requests to each, in a second, before anybody moves them. @seed: of their times
- * @backlog: to each of those that are asked too much so many at once, at the beginning
+ * @varied: how long servers take varies. @backlog: to each of those that are asked too much so many at once, at the beginning
  * @begin: of the requests, 0: not known yet. What ends from @from to @until is measured, by now()
  * @ready: servers. @here: requests at each of them. @executions: that they have begun
  * @times: of requests; one that was not answered took TIMEOUT_MS. @total_ns: of all of them
@@ -28,6 +31,7 @@
  */
 struct scene {
 	unsigned int hosts;
+	bool varied;
 	double rates[WEB_HOSTS];
 	unsigned int backlog;
 	_Atomic uint64_t begin;
@@ -71,13 +75,14 @@ struct balancer {
  * struct balancing - a variant of an entry
  * @options: of kecho-httpd-lb, ends with NULL
  * @filter: of its channel of requests, in place of what it has by itself; NULL: that
- * @asked: which servers are asked at the rate; the others a tenth of it
+ * @asked: which servers are asked at the rate; the others a tenth of it. @varied: how long they take varies
  */
 struct balancing {
 	const struct balancer *by;
 	const char *const *options;
 	const char *filter;
 	enum asked asked;
+	bool varied;
 };
 
 extern const struct balancer no_balancer, kecho_balancer, haproxy_balancer, agent_balancer, nats_balancer;

@@ -92,9 +92,21 @@ static bool gone(struct MHD_Connection *connection)
 	return recv(info->connect_fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 && errno != EAGAIN;
 }
 
+static uint64_t service_ns(const struct scene *s)
+{
+	static unsigned short seed[3];	/* each server is a process, the same in all trials */
+	const uint64_t mean = SERVICE_MS * 1000000ull, other = mean * LONG_EVERY / (LONG_EVERY - 1 + LONG_TIMES);
+
+	if (!s->varied)
+		return mean;
+	if (!seed[0])
+		seed[0] = self + 1;
+	return erand48(seed) * LONG_EVERY < 1 ? other * LONG_TIMES : other;
+}
+
 void web_serve(struct scene *s, unsigned int host)
 {
-	struct timespec service = { 0, SERVICE_MS * 1000000 };
+	struct timespec service = { 0 };
 	struct MHD_Daemon *daemon;
 	struct waiting *w;
 
@@ -112,6 +124,7 @@ void web_serve(struct scene *s, unsigned int host)
 		errno = 0;
 		if (!gone(w->connection)) {
 			s->executions++;
+			service.tv_nsec = service_ns(s);
 			nanosleep(&service, NULL);
 		}
 		s->here[host]--;

@@ -298,6 +298,11 @@ void front_run(void)
 	MHD_run(front);
 }
 
+bool front_due(void)
+{
+	return resumed;
+}
+
 int front_timeout(int ms)
 {
 	MHD_UNSIGNED_LONG_LONG own;

@@ -55,6 +55,8 @@ bool end_to_end(const char *name, const char *connection);
 extern struct lb_asker asker;
 int front_start(void);	/* Return: a descriptor, readable when there is something to do */
 void front_run(void);
+/** front_due() - there are answers to send */
+bool front_due(void);
 int front_timeout(int ms);
 const void *front_data(struct lb_ask *ask, __u32 *len);
 /** front_quiet() - take no more connections, and let those end that are here. Return: how many requests are not yet answered */
@@ -65,6 +67,8 @@ void front_stop(void);
 extern struct lb_server server;
 void back_start(void);
 void back_run(void);
+/** back_due() - there are requests to send */
+bool back_due(void);
 int back_poll(struct curl_waitfd *fds, unsigned int n, int timeout_ms);
 /** back_down() - it has not been reached just now. Return: until when that counts, in ms, or 0 */
 __u64 back_down(void);

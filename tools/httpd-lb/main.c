@@ -378,6 +378,22 @@ static __u64 earlier(__u64 a, __u64 b)
 	return a < b ? a : b;
 }
 
+/* Returns when to come again. */
+static __u64 run(void)
+{
+	__u64 now, next;
+
+	front_run();
+	channel_run();
+	back_run();
+	do {
+		deliver();
+		now = now_ms();
+		next = earlier(lb_asker_tick(&asker, now), lb_server_tick(&server, now));
+	} while (letters);
+	return next;
+}
+
 int main(int argc, char **argv)
 {
 	struct curl_waitfd fds[4] = { 0 };
@@ -400,14 +416,10 @@ int main(int argc, char **argv)
 
 	for (;;) {
 		ending = told_to_end(fds[0].fd);
-		front_run();
-		channel_run();
-		back_run();
-		do {
-			deliver();
-			now = now_ms();
-			next = earlier(lb_asker_tick(&asker, now), lb_server_tick(&server, now));
-		} while (letters);
+		next = run();
+		/* What is answered, and what takes its place, do not wait until the load has been said. */
+		if (front_due() || back_due())
+			next = run();
 		next = earlier(next, tell_load());
 		if (ending && !front_quiet() && !server.jobs)
 			break;
