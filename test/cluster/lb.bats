@@ -108,12 +108,12 @@ begun() { sort "$K/jobs.begun" 2>/dev/null | uniq -c | tr -s ' \n' ' '; }
 
 @test "kecho_lb: the kernel forwards for the programs of its host, also while it is loaded and unloaded" {
 	[[ $(backend_of 1) == kernel ]] || skip "a module"
-	local ko i answers busy status=0
+	local ko i answers busy status=0 wait_ms=$((300 * KECHO_SLOW))
 	ko=$KECHO_BUILD/kmod/$(uname -r)/kecho_lb.ko
 	cluster_up 2
 	join jobs 1 2
 	join jobs.answers 1 2
-	on 1 insmod "$ko" channel=jobs wait_ms=300
+	on 1 insmod "$ko" channel=jobs wait_ms=$wait_ms
 	grep -qx lb=kernel "$K/h1/jobs/attrs"
 	printf 'out type not=ask\n' >"$K/h1/jobs/filter"
 	serve 2
@@ -132,7 +132,7 @@ begun() { sort "$K/jobs.begun" 2>/dev/null | uniq -c | tr -s ' \n' ' '; }
 	loaded 1 1.0
 	[[ $(kecho 1 req jobs true) == h2 ]]
 	# Who gives up takes it back, everywhere.
-	kecho 1 req -W 1 jobs 'sleep 1000' || status=$?
+	kecho 1 req -W $KECHO_SLOW jobs 'sleep 1000' || status=$?
 	[[ $status == 124 ]]
 	loaded 2 0.0
 	echo >"$K/go"
@@ -143,7 +143,7 @@ begun() { sort "$K/jobs.begun" 2>/dev/null | uniq -c | tr -s ' \n' ' '; }
 		asking 1 jobs true
 		answers+=" $LAST_PID"
 		rmmod kecho_lb
-		on 1 insmod "$ko" channel=jobs wait_ms=300
+		on 1 insmod "$ko" channel=jobs wait_ms=$wait_ms
 	done
 	# One whose forwarder goes while it waits is still answered by the server that has it.
 	for i in $answers; do wait_exit "$i"; done
