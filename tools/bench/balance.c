@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define LOOK_US		1000
-/* Servers are asked at the rate, or so many times less often. */
+/* Servers are asked at the rate, or so many times less often, unless the variant says how many. */
 #define IDLE_PART	10
 /*
  * Servers that are asked too much begin with so many requests, which are a wait of 2.4 s: it would take time until they have that many. By
@@ -82,7 +82,7 @@ void balance_rates(struct scene *s, const struct balancing *b, double rate, unsi
 	unsigned int i, warm = heavy ? WARM_MS : WARM_LIGHT_MS;
 
 	for (i = 0; i < s->hosts; i++)
-		s->rates[i] = asked(s, b->asked, i) ? rate : rate / IDLE_PART;
+		s->rates[i] = asked(s, b->asked, i) ? rate : rate / (b->part ? b->part : IDLE_PART);
 	s->backlog = BACKLOG;
 	s->warm_ns = (warm < ms ? warm : ms) * 1000000ull;
 	s->window_ns = ms * 1000000ull;
@@ -187,7 +187,6 @@ static const char *const soon[] = { "-n", "1", "-q", "10000", "-w", "0", NULL };
 static const struct entry uneven_entries[] = {
 	UNEVEN("none", &no_balancer, NONE_SAYS),
 	UNEVEN("kecho, n=1", &kecho_balancer, ONE_SAYS, .options = one),
-	UNEVEN("kecho, n=2", &kecho_balancer, TWO_SAYS, .options = two),
 	UNEVEN("kecho, soon", &kecho_balancer, SOON_SAYS, .options = soon),
 	UNEVEN("HAProxy, leastconn", &haproxy_balancer, LEASTCONN),
 	UNEVEN("HAProxy, agent-check", &agent_balancer, AGENT),
@@ -201,14 +200,21 @@ static const struct entry even_entries[] = {
 	EVEN("NATS", &nats_balancer, NATS),
 };
 
+static const struct entry varied_entries[] = {
+	EVEN("kecho, soon", &kecho_balancer, SOON_SAYS, .options = soon, .varied = true),
+	EVEN("HAProxy, leastconn", &haproxy_balancer, LEASTCONN, .varied = true),
+	UNEVEN("kecho, soon, seven of eight", &kecho_balancer, SOON_SAYS ", the eighth is asked a tenth of it", .options = soon, .varied = true),
+	UNEVEN("HAProxy, leastconn, seven of eight", &haproxy_balancer, LEASTCONN ", the eighth is asked a tenth of it", .varied = true),
+};
+
 static const struct entry one_entries[] = {
 	ONE("none", &no_balancer, NONE_SAYS),
 	ONE("kecho, n=1", &kecho_balancer, ONE_SAYS, .options = one),
 };
 
-static const struct entry varied_entries[] = {
-	ONE("kecho, n=1", &kecho_balancer, ONE_SAYS, .options = one, .varied = true),
-	ONE("kecho, n=2", &kecho_balancer, TWO_SAYS, .options = two, .varied = true),
+static const struct entry half_entries[] = {
+	ONE("kecho, n=1", &kecho_balancer, ONE_SAYS, .options = one, .part = 2),
+	ONE("kecho, n=2", &kecho_balancer, TWO_SAYS, .options = two, .part = 2),
 };
 
 static const unsigned int uneven_rates[] = { 20, 33, 50 }, one_rates[] = { 40 }, even_rates[] = { 22 };
@@ -226,13 +232,18 @@ static const struct table tables[] = {
 		.axis = AXIS_RATE, .values = one_rates, .nvalues = ARRAY_SIZE(one_rates),
 	},
 	{
-		.name = "varied", .title = "The same where one request in five takes a server ten times as long as the others do",
-		.kind = &balanced, .ms = 4000, .places = { [WEB] = true }, ENTRIES(varied_entries),
+		.name = "half", .title = "Response time by the requests in a second to one of eight servers; the others are asked half of it",
+		.kind = &balanced, .ms = 5000, .places = { [WEB] = true }, ENTRIES(half_entries),
 		.axis = AXIS_RATE, .values = one_rates, .nvalues = ARRAY_SIZE(one_rates),
 	},
 	{
 		.name = "even", .title = "Response time where all eight servers are asked as much", .kind = &balanced, .ms = 2500,
 		.places = { [WEB] = true }, ENTRIES(even_entries),
+		.axis = AXIS_RATE, .values = even_rates, .nvalues = ARRAY_SIZE(even_rates),
+	},
+	{
+		.name = "varied", .title = "Response time where one request in five takes a server ten times as long as the others",
+		.kind = &balanced, .ms = 4000, .places = { [WEB] = true }, ENTRIES(varied_entries),
 		.axis = AXIS_RATE, .values = even_rates, .nvalues = ARRAY_SIZE(even_rates),
 	},
 };

@@ -75,13 +75,15 @@ struct balancer {
  * struct balancing - a variant of an entry
  * @options: of kecho-httpd-lb, ends with NULL
  * @filter: of its channel of requests, in place of what it has by itself; NULL: that
- * @asked: which servers are asked at the rate; the others a tenth of it. @varied: how long they take varies
+ * @asked: which servers are asked at the rate; the others a tenth of it, or a @part of it
+ * @varied: how long servers take varies
  */
 struct balancing {
 	const struct balancer *by;
 	const char *const *options;
 	const char *filter;
 	enum asked asked;
+	unsigned int part;
 	bool varied;
 };
 
