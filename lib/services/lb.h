@@ -136,6 +136,7 @@ struct lb_server_ops {
  * @slots: so many at once
  * @others_max: so many may wait when another host asks: a further one of theirs is declined; @here_max: likewise when this one does;
  *	@queue_max: and when others have been asked, too
+ * @due_ms: not sooner is there anything to do
  * @busy: how many slots are taken; @queued: how many wait. What it says of its load is made of these
  */
 struct lb_server {
@@ -148,6 +149,7 @@ struct lb_server {
 	__u32 busy;
 	__u32 queued;
 	bool closed;
+	__u64 due_ms;
 	struct lb_job *jobs;	/* the oldest first */
 };
 
@@ -215,10 +217,17 @@ struct lb_asker_ops {
 	void (*done)(struct lb_asker *asker, struct lb_ask *ask, const struct lb_msg *msg);
 };
 
+/**
+ * struct lb_asker
+ * @due_ms: not sooner is there anything to do
+ * @forwards: how many requests have been sent
+ * @ended: the last ones that are over, @nended in all
+ */
 struct lb_asker {
 	const struct lb_asker_ops *ops;
 	struct lb_ask *asks;
-	__u64 forwards;		/* how many requests have been sent */
+	__u64 due_ms;
+	__u64 forwards;
 	__u64 ended[LB_ENDED];
 	__u32 nended;
 };

@@ -51,6 +51,26 @@ static void forward(struct lb_asker *asker, struct lb_ask *ask, __u64 now_ms)
 		send(asker, ask, LB_ASK, NULL);
 }
 
+static __u64 due(const struct lb_ask *ask)
+{
+	__u64 at = ask->send_ms < ask->over_ms ? ask->send_ms : ask->over_ms;
+	__u32 i;
+
+	for (i = 0; i < ask->nholders; i++)
+		if (ask->holders[i].seen_ms + LB_LEASE_MS < at)
+			at = ask->holders[i].seen_ms + LB_LEASE_MS;
+	return at;
+}
+
+/* It has something to do, maybe before all others. */
+static void note(struct lb_asker *asker, const struct lb_ask *ask)
+{
+	__u64 at = due(ask);
+
+	if (at < asker->due_ms)
+		asker->due_ms = at;
+}
+
 void lb_ask(struct lb_asker *asker, struct lb_ask *ask, bool published, __u64 now_ms)
 {
 	struct lb_ask **at = &asker->asks;
@@ -63,14 +83,15 @@ void lb_ask(struct lb_asker *asker, struct lb_ask *ask, bool published, __u64 no
 	ask->chosen = 0;
 	ask->begun = false;
 	ask->over_ms = ask->timeout_ms == LB_NEVER ? LB_NEVER : now_ms + ask->timeout_ms;
-	if (!ask->here_ms) {
+	if (ask->here_ms) {
+		ask->sent_ms = now_ms;
+		ask->send_ms = now_ms + (ask->here_ms < ask->wait_ms ? ask->here_ms : ask->wait_ms);
+		if (!published)
+			send(asker, ask, LB_ASK, NULL);
+	} else {
 		forward(asker, ask, now_ms);
-		return;
 	}
-	ask->sent_ms = now_ms;
-	ask->send_ms = now_ms + (ask->here_ms < ask->wait_ms ? ask->here_ms : ask->wait_ms);
-	if (!published)
-		send(asker, ask, LB_ASK, NULL);
+	note(asker, ask);
 }
 
 static void forget(struct lb_asker *asker, struct lb_ask *ask)
@@ -262,7 +283,9 @@ void lb_asker_event(struct lb_asker *asker, const struct lb_msg *msg, __u64 now_
 		lost(ask, holder(ask, msg->by), now_ms, doubled(ask, LB_RETRY_MS));
 	} else if (msg->type == LB_ANSWER && (!ask->once || ask->chosen == msg->by)) {
 		finish(asker, ask, msg);
+		return;
 	}
+	note(asker, ask);
 }
 
 /* Returns whether it is over. */
@@ -297,20 +320,15 @@ static bool tick(struct lb_asker *asker, struct lb_ask *ask, __u64 now_ms)
 
 __u64 lb_asker_tick(struct lb_asker *asker, __u64 now_ms)
 {
-	__u64 next = LB_NEVER, at;
 	struct lb_ask *ask;
-	__u32 i;
 
+	if (now_ms < asker->due_ms)
+		return asker->due_ms;
 	/* What is over may have brought a new one: from the beginning. */
 	for (ask = asker->asks; ask;)
 		ask = tick(asker, ask, now_ms) ? asker->asks : ask->next;
-	for (ask = asker->asks; ask; ask = ask->next) {
-		at = ask->send_ms < ask->over_ms ? ask->send_ms : ask->over_ms;
-		for (i = 0; i < ask->nholders; i++)
-			if (ask->holders[i].seen_ms + LB_LEASE_MS < at)
-				at = ask->holders[i].seen_ms + LB_LEASE_MS;
-		if (at < next)
-			next = at;
-	}
-	return next;
+	asker->due_ms = LB_NEVER;
+	for (ask = asker->asks; ask; ask = ask->next)
+		note(asker, ask);
+	return asker->due_ms;
 }

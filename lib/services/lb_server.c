@@ -147,6 +147,8 @@ static void take(struct lb_server *server, const struct lb_msg *msg, __u64 now_m
 	job->cancel = msg->cancel && !msg->once;
 	job->attempt = msg->attempt;
 	job->told_ms = now_ms;
+	if (now_ms + LB_RENEW_MS < server->due_ms)
+		server->due_ms = now_ms + LB_RENEW_MS;
 	*at = job;	/* the end of the list */
 	server->queued++;
 	fill_slots(server, now_ms);
@@ -228,8 +230,10 @@ void lb_server_give_back(struct lb_server *server, struct lb_job *job, __u64 now
 __u64 lb_server_tick(struct lb_server *server, __u64 now_ms)
 {
 	struct lb_job *job, **at = &server->jobs;
-	__u64 next = LB_NEVER;
 
+	if (now_ms < server->due_ms)
+		return server->due_ms;
+	server->due_ms = LB_NEVER;
 	while ((job = *at)) {
 		if (job->state == LB_OFFERED && now_ms >= job->since_ms + LB_LEASE_MS) {
 			give_back_all(server, job->asker, now_ms);
@@ -240,12 +244,12 @@ __u64 lb_server_tick(struct lb_server *server, __u64 now_ms)
 		if (now_ms >= job->told_ms + LB_RENEW_MS)
 			tell(server, job, job->state == LB_OFFERED ? LB_READY : LB_TAKEN, now_ms);
 		/* An offer's end comes with a renewal, for its time is a multiple of that. */
-		if (job->told_ms + LB_RENEW_MS < next)
-			next = job->told_ms + LB_RENEW_MS;
+		if (job->told_ms + LB_RENEW_MS < server->due_ms)
+			server->due_ms = job->told_ms + LB_RENEW_MS;
 		at = &job->next;
 	}
 	fill_slots(server, now_ms);
-	return next;
+	return server->due_ms;
 }
 
 void lb_server_close(struct lb_server *server, bool kill, __u64 now_ms)
