@@ -49,8 +49,7 @@ asked() { cat "$K"/asked.*; }
 
 nginx_kill()	# HOST
 {
-	# The master first, or it might start another worker, which would stay.
-	kill -KILL "${NGINX[$1]}" $(cat "/proc/${NGINX[$1]}/task/${NGINX[$1]}/children")
+	kill -KILL "${NGINX[$1]}"
 	wait_until "! listens $1 8080"
 }
 
@@ -159,7 +158,7 @@ while True:
 	local driver curl nginx
 	web_up 2 -s 1 -q 0 -w 0.2
 	for h in 1 2; do head -c 1100000 /dev/zero >"$K/nginx.$h/large"; done
-	nginx=$(cat "/proc/${NGINX[1]}/task/${NGINX[1]}/children")
+	nginx=${NGINX[1]}
 	kill -STOP $nginx
 	background drive 500 1 GET 1
 	driver=$LAST_PID
@@ -223,7 +222,7 @@ while True:
 @test "two hosts are asked, one of them hangs: the other one answers, and it is told to stop" {
 	local driver h i
 	web_up 3 -s 1 -q 0 -n 2
-	for h in 1 3; do kill -STOP $(cat "/proc/${NGINX[$h]}/task/${NGINX[$h]}/children"); done
+	kill -STOP "${NGINX[1]}" "${NGINX[3]}"
 	background drive 500 1 GET 1
 	driver=$LAST_PID
 	wait_until sink_is "$K/h1/web" "${LB[1]}" load 1.0
@@ -232,7 +231,7 @@ while True:
 		wait_until sink_is "$K/h3/web" "${LB[3]}" load 0.0
 		wait_until sink_is "$K/h2/web" "${LB[2]}" load 0.0
 	done
-	for h in 1 3; do kill -CONT $(cat "/proc/${NGINX[$h]}/task/${NGINX[$h]}/children"); done
+	kill -CONT "${NGINX[1]}" "${NGINX[3]}"
 	wait_exit "$driver"
 	[[ $(count '$3 == 200 && $5 == "h1"') == 1 ]]
 	# It may be told to stop before it has begun, but not each time.
@@ -242,7 +241,7 @@ while True:
 @test "SIGTERM: what runs is answered, what waits goes to others" {
 	local driver nginx
 	web_up 2 -s 4 -w 30
-	nginx=$(cat "/proc/${NGINX[1]}/task/${NGINX[1]}/children")
+	nginx=${NGINX[1]}
 	kill -STOP $nginx
 	background drive 500 20 GET 1
 	driver=$LAST_PID

@@ -12,9 +12,8 @@ nginx_up()
 	local dir=$K/nginx.$1
 	mkdir -p "$dir"
 	cat >"$dir/nginx.conf" <<-END
-		user root;
-		worker_processes 1;
 		daemon off;
+		master_process off;
 		pid $dir/pid;
 		error_log $dir/err;
 		events {}
