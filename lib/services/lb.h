@@ -136,8 +136,8 @@ struct lb_server_ops {
  * @slots: so many at once
  * @others_max: so many may wait when another host asks: a further one of theirs is declined; @here_max: likewise when this one does;
  *	@queue_max: and when others have been asked, too
- * @due_ms: not sooner is there anything to do
  * @busy: how many slots are taken; @queued: how many wait. What it says of its load is made of these
+ * @due_ms: not sooner is there anything to do
  */
 struct lb_server {
 	const struct lb_server_ops *ops;

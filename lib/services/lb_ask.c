@@ -51,7 +51,8 @@ static void forward(struct lb_asker *asker, struct lb_ask *ask, __u64 now_ms)
 		send(asker, ask, LB_ASK, NULL);
 }
 
-static __u64 due(const struct lb_ask *ask)
+/* It has something to do, maybe before all others. */
+static void note(struct lb_asker *asker, const struct lb_ask *ask)
 {
 	__u64 at = ask->send_ms < ask->over_ms ? ask->send_ms : ask->over_ms;
 	__u32 i;
@@ -59,14 +60,6 @@ static __u64 due(const struct lb_ask *ask)
 	for (i = 0; i < ask->nholders; i++)
 		if (ask->holders[i].seen_ms + LB_LEASE_MS < at)
 			at = ask->holders[i].seen_ms + LB_LEASE_MS;
-	return at;
-}
-
-/* It has something to do, maybe before all others. */
-static void note(struct lb_asker *asker, const struct lb_ask *ask)
-{
-	__u64 at = due(ask);
-
 	if (at < asker->due_ms)
 		asker->due_ms = at;
 }

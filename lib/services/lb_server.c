@@ -123,6 +123,15 @@ static __u32 room(const struct lb_server *server, const struct lb_msg *msg)
 	return msg->attempt ? server->queue_max : server->here_max;
 }
 
+/* Its asker is to be told again, maybe before all others. An offer's end comes with that, for its time is a multiple of it. */
+static void note(struct lb_server *server, const struct lb_job *job)
+{
+	__u64 at = job->told_ms + LB_RENEW_MS;
+
+	if (at < server->due_ms)
+		server->due_ms = at;
+}
+
 static void take(struct lb_server *server, const struct lb_msg *msg, __u64 now_ms)
 {
 	struct lb_job *job, **at = find(server, msg->id);
@@ -147,8 +156,7 @@ static void take(struct lb_server *server, const struct lb_msg *msg, __u64 now_m
 	job->cancel = msg->cancel && !msg->once;
 	job->attempt = msg->attempt;
 	job->told_ms = now_ms;
-	if (now_ms + LB_RENEW_MS < server->due_ms)
-		server->due_ms = now_ms + LB_RENEW_MS;
+	note(server, job);
 	*at = job;	/* the end of the list */
 	server->queued++;
 	fill_slots(server, now_ms);
@@ -243,9 +251,7 @@ __u64 lb_server_tick(struct lb_server *server, __u64 now_ms)
 		/* The word of an offer, or the answer to it, may be lost. */
 		if (now_ms >= job->told_ms + LB_RENEW_MS)
 			tell(server, job, job->state == LB_OFFERED ? LB_READY : LB_TAKEN, now_ms);
-		/* An offer's end comes with a renewal, for its time is a multiple of that. */
-		if (job->told_ms + LB_RENEW_MS < server->due_ms)
-			server->due_ms = job->told_ms + LB_RENEW_MS;
+		note(server, job);
 		at = &job->next;
 	}
 	fill_slots(server, now_ms);

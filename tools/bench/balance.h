@@ -22,7 +22,7 @@
 
 /**
  * struct scene - a trial, in memory that its processes share
- * @hosts: with servers. @rates: of requests to each, in a second, before anybody moves them. @seed: of their times
+ * @hosts: with servers. @rates: of requests to each, in a second, before anybody moves them
  * @varied: how long servers take varies. @backlog: to each of those that are asked too much so many at once, at the beginning
  * @begin: of the requests, 0: not known yet. What ends from @from to @until is measured, by now()
  * @ready: servers. @here: requests at each of them. @executions: that they have begun

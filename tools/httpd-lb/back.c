@@ -22,7 +22,6 @@ struct job {
 
 static CURLM *multi;
 static __u64 down_until;
-static bool begun;	/* requests of which libcurl has not been told to do anything yet */
 
 __u64 back_down(void)
 {
@@ -150,7 +149,6 @@ static void start(struct lb_server *server, struct lb_job *job)
 	(void)server;
 	if (curl_multi_add_handle(multi, j->easy))
 		fail("libcurl: no memory");
-	begun = true;
 }
 
 static void drop(struct lb_server *server, struct lb_job *job, bool running)
@@ -255,7 +253,6 @@ void back_run(void)
 	CURLMsg *msg;
 	struct job *j;
 
-	begun = false;
 	curl_multi_perform(multi, &running);
 	while ((msg = curl_multi_info_read(multi, &left))) {
 		if (msg->msg != CURLMSG_DONE)
@@ -267,7 +264,10 @@ void back_run(void)
 
 bool back_due(void)
 {
-	return begun;
+	long ms = -1;
+
+	curl_multi_timeout(multi, &ms);
+	return !ms;
 }
 
 int back_poll(struct curl_waitfd *fds, unsigned int n, int timeout_ms)
