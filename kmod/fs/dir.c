@@ -93,16 +93,20 @@ static void on_changed(struct kecho_channel_user *u, enum kecho_file file, const
 	};
 	struct kechofs_dir *d = user_dir(u), *type;
 	enum kecho_kind kind = kinds[file];
-	u64 time_ns = home_realtime();
+	u64 time_ns;
 
 	if (kind == KIND_EVENTS) {
+		time_ns = le64_to_cpu(kecho_event(event)->time_ns);
+		/* Another node's clock is not ours. */
+		if (le64_to_cpu(kecho_event(event)->origin) != d->channel->node->cm.id)
+			time_ns = home_realtime();
 		events_changed(d, time_ns);
 		list_for_each_entry_rcu(type, &d->types, type_node)
 			if (kecho_event_is_type(event, type->name))
 				events_changed(type, time_ns);
 		return;
 	}
-	atomic64_set(&d->mtime[kind], time_ns);
+	atomic64_set(&d->mtime[kind], home_realtime());
 	atomic_inc(&d->version[kind]);
 	wake_up_interruptible_poll(&d->wait, EPOLLPRI | EPOLLERR);
 	dir_notify(d, kind);

@@ -145,8 +145,7 @@ int kecho_publish(struct kecho *k, const struct kecho_event *event, unsigned int
 		if (n == -EAGAIN && sleeps && wait_room(k, rooms))
 			n = -EINTR;
 	} while (n == -EAGAIN && sleeps);
-	if (n < 0)
-		kecho_msg_put(msg);
+	kecho_msg_put(msg);
 	kecho_net_send(&batch);
 	return n;
 }

@@ -97,7 +97,7 @@ static int name_cmp(const char *a, size_t alen, const char *b, size_t blen)
 	return c ? c : (alen > blen) - (alen < blen);
 }
 
-int kecho_attrs_check(const void *data, size_t len)
+int __kecho_attrs_check(const void *data, size_t len)
 {
 	struct kecho_attr attr, last = { 0 };
 	size_t pos = 0;
@@ -116,7 +116,7 @@ int kecho_attrs_check(const void *data, size_t len)
 	}
 	return 0;
 }
-EXPORT_SYMBOL_GPL(kecho_attrs_check);
+EXPORT_SYMBOL_GPL(__kecho_attrs_check);
 
 int kecho_attrs_decode(const void *data, size_t len, gfp_t gfp, struct kecho_attrs **out)
 {

@@ -34,8 +34,12 @@ bool kecho_name_valid(const char *name, size_t len);
 struct kecho_attrs *kecho_attrs_get(struct kecho_attrs *a);
 void kecho_attrs_put(struct kecho_attrs *a);
 
+int __kecho_attrs_check(const void *data, size_t len);
 /** kecho_attrs_check() - are these bytes a list? 0, -EBADMSG if malformed or unsorted, -E2BIG */
-int kecho_attrs_check(const void *data, size_t len);
+static inline int kecho_attrs_check(const void *data, size_t len)
+{
+	return len ? __kecho_attrs_check(data, len) : 0;
+}
 /**
  * kecho_attrs_decode() - check bytes from outside and make a list of them
  * @out: the list, a new reference; NULL for no bytes

@@ -231,7 +231,7 @@ u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg, const __le3
 	trace_kecho_deliver(ch, msg, n);
 	ch->delivered += n;
 	atomic64_add(n, &ch->node->stats.delivered);
-	if (retain)
+	if (retain && ch->settings.retain)
 		channel_retain(ch, msg);
 	ch->node->ops->changed(ch, KECHO_FILE_EVENTS, msg);
 	return n;
@@ -258,8 +258,6 @@ void channel_retain(struct kecho_channel *ch, struct kecho_msg *msg)
 	struct retained *r, *old;
 
 	lockdep_assert_held(&ch->lock);
-	if (!ch->settings.retain)
-		return;
 	r = kmalloc(sizeof(*r), GFP_ATOMIC);
 	if (!r)
 		goto none;
@@ -333,12 +331,18 @@ static bool all_have_room(struct kecho_channel *ch, const char *type, size_t len
 /* kecho.overflow=block: has every one that wants such events room for one? channel->lock held. */
 static bool channel_has_room(struct kecho_channel *ch, const char *type, size_t len)
 {
+	bool again;
+
 	lockdep_assert_held(&ch->lock);
-	if (ch->settings.overflow != KECHO_BLOCK || all_have_room(ch, type, len))
+	if (ch->settings.overflow != KECHO_BLOCK)
 		return true;
-	/* Again: a reader that took an event before it could see @blocked tells nobody. */
-	WRITE_ONCE(ch->blocked, true);
-	return all_have_room(ch, type, len);
+	for (again = false; !all_have_room(ch, type, len); again = true) {
+		if (again)
+			return false;
+		/* A reader that took an event before it could see @blocked tells nobody. */
+		WRITE_ONCE(ch->blocked, true);
+	}
+	return true;
 }
 
 bool kecho_channel_room(struct kecho_channel *ch, const char *type)
@@ -472,7 +476,6 @@ int kecho_channel_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 t
 	atomic64_inc(&node->stats.published);
 	trace_kecho_publish(ch, msg, n);
 	spin_unlock_bh(&ch->lock);
-	kecho_msg_put(msg);
 	return n;
 }
 EXPORT_SYMBOL_GPL(kecho_channel_publish);

@@ -282,7 +282,7 @@ void kecho_channel_put(struct kecho_channel *ch);
 
 /**
  * kecho_channel_publish() - publish an event
- * @msg: from kecho_event_alloc(); the reference is taken over on success only
+ * @msg: from kecho_event_alloc(); not to be changed any more once it is published. The reference stays the caller's
  * @time_ns: CLOCK_REALTIME
  * @batch: gets the links that the caller is to send on; NULL: they are kicked
  * Return: the number of local sinks and of members that it goes to; -EAGAIN: kecho.overflow=block and one of them has no room,
@@ -329,7 +329,13 @@ int kecho_boost_check(struct kecho_boost *b);
 /** kecho_sink_show_boost() - for members; checked */
 void kecho_sink_show_boost(struct kecho_sink *sink, const struct kecho_boost *b);
 /** kecho_sink_flags() - KECHO_FRAME_* of an event that is read from it */
-u32 kecho_sink_flags(const struct kecho_sink *sink, const struct kecho_msg *msg);
+static inline u32 kecho_sink_flags(const struct kecho_sink *sink, const struct kecho_msg *msg)
+{
+	const struct kecho_event_wire *ev = kecho_event(msg);
+
+	return (le64_to_cpu(ev->origin) == sink->channel->node->cm.id ? KECHO_FRAME_LOCAL : 0) |
+	       (le64_to_cpu(ev->time_ns) < sink->since ? KECHO_FRAME_RETAINED : 0);
+}
 /** kecho_sink_consumed() - @msg has been read: puts it, and gives the publishers room */
 void kecho_sink_consumed(struct kecho_sink *sink, struct kecho_msg *msg);
 /** kecho_source_open() - someone means to publish; shown in members' role= */

@@ -1,23 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-#include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include "event.h"
-
-void kecho_event_begin(struct kecho_msg *msg, const char *type, u8 type_len, const void *attrs, u16 attrs_len)
-{
-	struct kecho_event_wire *ev = kecho_event(msg);
-
-	memset(ev, 0, sizeof(*ev));
-	ev->type_len = type_len;
-	ev->attrs_len = cpu_to_le16(attrs_len);
-	if (type_len)
-		memcpy(ev->bytes, type, type_len);
-	if (attrs_len)
-		memcpy(ev->bytes + type_len, attrs, attrs_len);
-}
-EXPORT_SYMBOL_GPL(kecho_event_begin);
 
 struct kecho_msg *kecho_event_make(const char *type, u8 type_len, const void *attrs, u16 attrs_len, u32 len, gfp_t gfp)
 {
@@ -55,20 +40,3 @@ void kecho_event_view(struct kecho_event *ev, struct kecho_msg *msg)
 	};
 }
 EXPORT_SYMBOL_GPL(kecho_event_view);
-
-int kecho_event_check(const struct kecho_msg *msg)
-{
-	const struct kecho_event_wire *ev;
-	u32 left = msg->len - msg->off;
-
-	if (msg->off > msg->len || left < sizeof(*ev))
-		return -EBADMSG;
-	ev = kecho_event(msg);
-	left -= sizeof(*ev);
-	if (ev->prio > KECHO_PRIO_MAX || ev->type_len > left || le16_to_cpu(ev->attrs_len) > left - ev->type_len)
-		return -EBADMSG;
-	if (ev->type_len && !kecho_name_valid((const char *)ev->bytes, ev->type_len))
-		return -EBADMSG;
-	return kecho_attrs_check(kecho_event_attrs(msg), le16_to_cpu(ev->attrs_len));
-}
-EXPORT_SYMBOL_GPL(kecho_event_check);

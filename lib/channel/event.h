@@ -7,6 +7,7 @@
  */
 #ifndef KECHO_EVENT_H
 #define KECHO_EVENT_H
+#include <linux/errno.h>
 #include <linux/string.h>
 #include "../attr/attr.h"
 #include "../cm/wire.h"
@@ -64,11 +65,36 @@ struct kecho_msg *kecho_event_alloc(const char *type, const struct kecho_attrs *
 /** kecho_event_make() - likewise, of a type that is not terminated, and of encoded attributes */
 struct kecho_msg *kecho_event_make(const char *type, u8 type_len, const void *attrs, u16 attrs_len, u32 len, gfp_t gfp);
 /** kecho_event_begin() - likewise, in a message of the length of all of it */
-void kecho_event_begin(struct kecho_msg *msg, const char *type, u8 type_len, const void *attrs, u16 attrs_len);
+static inline void kecho_event_begin(struct kecho_msg *msg, const char *type, u8 type_len, const void *attrs, u16 attrs_len)
+{
+	struct kecho_event_wire *ev = kecho_event(msg);
+
+	memset(ev, 0, sizeof(*ev));
+	ev->type_len = type_len;
+	ev->attrs_len = cpu_to_le16(attrs_len);
+	if (type_len)
+		memcpy(ev->bytes, type, type_len);
+	if (attrs_len)
+		memcpy(ev->bytes + type_len, attrs, attrs_len);
+}
 
 /** kecho_event_view() - what the API shows of it; @lost and @flags are left 0 */
 void kecho_event_view(struct kecho_event *ev, struct kecho_msg *msg);
 
 /** kecho_event_check() - is this a well-formed event, from msg->off on? -EBADMSG, -E2BIG. Context: any */
-int kecho_event_check(const struct kecho_msg *msg);
+static inline int kecho_event_check(const struct kecho_msg *msg)
+{
+	const struct kecho_event_wire *ev;
+	u32 left = msg->len - msg->off;
+
+	if (msg->off > msg->len || left < sizeof(*ev))
+		return -EBADMSG;
+	ev = kecho_event(msg);
+	left -= sizeof(*ev);
+	if (ev->prio > KECHO_PRIO_MAX || ev->type_len > left || le16_to_cpu(ev->attrs_len) > left - ev->type_len)
+		return -EBADMSG;
+	if (ev->type_len && !kecho_name_valid((const char *)ev->bytes, ev->type_len))
+		return -EBADMSG;
+	return kecho_attrs_check(kecho_event_attrs(msg), le16_to_cpu(ev->attrs_len));
+}
 #endif

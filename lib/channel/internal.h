@@ -59,6 +59,7 @@ struct kecho_channel *channel_find(struct kecho_node *node, const char *name);
 /* Delivers to local sinks: */
 /* To @nsinks of them, or if 0 to all. channel->lock held. Returns how many. */
 u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg, const __le32 *sinks, u16 nsinks);
+/* If the channel retains any. */
 void channel_retain(struct kecho_channel *ch, struct kecho_msg *msg);
 void channel_room_made(struct kecho_channel *ch);
 void channel_trim_retained(struct kecho_channel *ch);

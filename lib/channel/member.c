@@ -827,7 +827,8 @@ static int heard_event(struct kecho_node *node, struct kecho_link *link, struct 
 	if (m->gone || !m->welcome || m->gen != msg->gen) {
 		;
 	} else if (le16_to_cpu(p->flags) & KECHO_EVENT_RETAINED) {
-		channel_retain(ch, msg);
+		if (ch->settings.retain)
+			channel_retain(ch, msg);
 	} else {
 		err = member_counts(m, p, kecho_event(msg)->prio);
 		if (!err) {

@@ -340,15 +340,6 @@ void kecho_sink_show_boost(struct kecho_sink *sink, const struct kecho_boost *b)
 }
 EXPORT_SYMBOL_GPL(kecho_sink_show_boost);
 
-u32 kecho_sink_flags(const struct kecho_sink *sink, const struct kecho_msg *msg)
-{
-	const struct kecho_event_wire *ev = kecho_event(msg);
-
-	return (le64_to_cpu(ev->origin) == sink->channel->node->cm.id ? KECHO_FRAME_LOCAL : 0) |
-	       (le64_to_cpu(ev->time_ns) < sink->since ? KECHO_FRAME_RETAINED : 0);
-}
-EXPORT_SYMBOL_GPL(kecho_sink_flags);
-
 /* Who waits is woken for half a queue, not for each event: or the two would take turns. Who has found none has seen more than that. */
 void kecho_sink_consumed(struct kecho_sink *sink, struct kecho_msg *msg)
 {

@@ -50,10 +50,9 @@ static int writer_publish(struct kecho_writer *w, const void *data, size_t len, 
 	if (len)
 		memcpy(p + w->len, data, len);
 	n = kecho_channel_publish(w->channel, msg, time_ns, w->batch);
-	if (n < 0) {
-		kecho_msg_put(msg);
+	kecho_msg_put(msg);
+	if (n < 0)
 		return n;
-	}
 	if (w->cap)
 		writer_drop(w);
 	return 0;
@@ -136,11 +135,8 @@ static ssize_t write_framed(struct kecho_writer *w, const u8 *data, size_t len, 
 	kecho_event(msg)->deadline_us = cpu_to_le32(f.deadline_us);
 	memcpy(kecho_event_payload(msg), p, end - p);
 	n = kecho_channel_publish(w->channel, msg, time_ns, w->batch);
-	if (n < 0) {
-		kecho_msg_put(msg);
-		return n;
-	}
-	return len;
+	kecho_msg_put(msg);
+	return n < 0 ? n : (ssize_t)len;
 }
 
 ssize_t kecho_writer_write(struct kecho_writer *w, const void *data, size_t len, u64 time_ns)

@@ -13,13 +13,13 @@
 
 static const char *const ways[] = { [WAY_DEVICE] = "device", [WAY_SOCKET] = "socket", [WAY_FILE] = "file" };
 
-const char *way_name(const pthread_mutex_t *lock, const struct rings *r)
+const char *way_name(const struct lock *l, const struct rings *r)
 {
 	enum way way;
 
-	pthread_mutex_lock((pthread_mutex_t *)lock);
+	lock((struct lock *)l);
 	way = r->way;
-	pthread_mutex_unlock((pthread_mutex_t *)lock);
+	unlock((struct lock *)l);
 	return ways[way];
 }
 
@@ -105,7 +105,7 @@ struct kecho *kecho_open_with(const char *channel, unsigned int flags, const str
 	close(root);
 	if (err)
 		goto err_free;
-	pthread_mutex_init(&k->lock, NULL);
+	lock_init(&k->lock);
 	return k;
 err_free:
 	free(k);
@@ -124,7 +124,7 @@ void kecho_close(struct kecho *k)
 	if (k->events >= 0)
 		close(k->events);
 	close(k->dir);
-	pthread_mutex_destroy(&k->lock);
+	lock_destroy(&k->lock);
 	free(k);
 }
 

@@ -7,6 +7,7 @@
  */
 #ifndef KECHO_MSG_H
 #define KECHO_MSG_H
+#include <asm/barrier.h>
 #include <linux/refcount.h>
 #include <linux/types.h>
 
@@ -48,6 +49,15 @@ static inline struct kecho_msg *kecho_msg_get(struct kecho_msg *msg)
 {
 	refcount_inc(&msg->ref);
 	return msg;
+}
+
+/* Is the caller's reference the last one? What others have read of it they have read before. */
+static inline bool kecho_msg_unshared(const struct kecho_msg *msg)
+{
+	bool last = refcount_read(&msg->ref) == 1;
+
+	smp_acquire__after_ctrl_dep();	/* what they have read, then who writes it anew: pairs with their kecho_msg_put() */
+	return last;
 }
 
 /* For kecho_msg_put(). */

@@ -2,6 +2,7 @@
 #include <asm/barrier.h>
 #include <linux/compiler.h>
 #include <linux/errno.h>
+#include <linux/lockdep.h>
 #include <linux/poll.h>
 #include <linux/kernel.h>
 #include <linux/slab.h>
@@ -92,12 +93,10 @@ static struct kecho_msg *alloc_event(struct kecho_port *p, u32 size)
 /* The reference is the caller's to the last one. */
 static void spare_event(struct kecho_port *p, struct kecho_msg *msg)
 {
-	if (p->spare_size <= SPARE_MAX && refcount_dec_if_one(&msg->ref)) {
-		refcount_set(&msg->ref, 1);
+	if (p->spare_size <= SPARE_MAX && kecho_msg_unshared(msg))
 		p->spare = msg;
-	} else {
+	else
 		kecho_msg_put(msg);
-	}
 }
 
 /* NULL: @err says why. What is checked is our copy of it. */
@@ -157,9 +156,7 @@ int kecho_port_drain(struct kecho_port *p, u64 time_ns, u32 max, struct kecho_ba
 			break;
 		msg = event_of(p, record, len, &err);
 		if (msg) {
-			err = kecho_channel_publish(p->channel, kecho_msg_get(msg), time_ns, batch);
-			if (err < 0)
-				kecho_msg_put(msg);
+			err = kecho_channel_publish(p->channel, msg, time_ns, batch);
 			spare_event(p, msg);
 		}
 		if (err == -EAGAIN || err == -ENOMEM || err == -ENODEV)
@@ -200,7 +197,7 @@ bool kecho_port_idle(struct kecho_port *p)
 /* --- receiving --- */
 
 /* @body: bytes of type, attributes and payload; with KECHO_FRAME_APART there are none of them. */
-static int give(struct kecho_port *p, struct kecho_msg *msg, u32 body, u32 flags)
+static inline int give(struct kecho_port *p, struct kecho_msg *msg, u32 body, u32 flags)
 {
 	const struct kecho_event_wire *ev = kecho_event(msg);
 	struct kecho_frame *f;
@@ -239,11 +236,12 @@ bool kecho_port_give(struct kecho_port *p, struct kecho_msg *msg, bool *wake)
 {
 	bool given;
 
-	spin_lock_bh(&p->lock);
+	lockdep_assert_held(&p->channel->lock);
+	spin_lock(&p->lock);
 	given = !p->apart && !p->held && !give_whole(p, msg);
 	if (given && wake && kecho_ring_submit(&p->receive))
 		*wake = true;
-	spin_unlock_bh(&p->lock);
+	spin_unlock(&p->lock);
 	return given;
 }
 

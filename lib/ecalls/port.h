@@ -74,7 +74,7 @@ bool kecho_port_idle(struct kecho_port *p);
 /**
  * kecho_port_give() - give the program an event that its sink is about to queue, the first one there
  * @wake: set if the program sleeps; NULL: kecho_port_tell() is to follow
- * Return: false: it is to be queued. Context: any, as of &struct kecho_node_ops.take
+ * Return: false: it is to be queued. Context: any, channel->lock held
  */
 bool kecho_port_give(struct kecho_port *p, struct kecho_msg *msg, bool *wake);
 /** kecho_port_tell() - tell the program of what it was given; @wake: set if it sleeps. Only of a port with a sink */

@@ -246,8 +246,8 @@ static void publish(const char *type, u32 len)
 	struct kecho_msg *msg = kecho_event_alloc(type, NULL, len, GFP_KERNEL);
 
 	memset(kecho_event_payload(msg), 'p', len);
-	if (kecho_channel_publish(ch, msg, now, NULL) < 0)
-		kecho_msg_put(msg);
+	kecho_channel_publish(ch, msg, now, NULL);
+	kecho_msg_put(msg);
 }
 
 static void read_one(struct kecho_sink *sink)

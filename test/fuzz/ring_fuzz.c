@@ -405,8 +405,7 @@ static void publish(void)
 	memset(kecho_event_payload(msg), len, len);
 	inside = true;
 	n = kecho_channel_publish(ch, msg, DIRECT, NULL);
-	if (n < 0)
-		kecho_msg_put(msg);
+	kecho_msg_put(msg);
 	inside = false;
 	CHECK(n >= 0 || n == -EAGAIN || n == -EMSGSIZE);
 	sound();

@@ -111,8 +111,7 @@ static int publish_msg(struct kecho_msg *msg, u64 time_ns)
 {
 	int n = kecho_channel_publish(ch, msg, time_ns, NULL);
 
-	if (n < 0)
-		kecho_msg_put(msg);
+	kecho_msg_put(msg);
 	return n;
 }
 
@@ -1609,8 +1608,7 @@ static void *publisher(void *arg)
 			if (waits_failed)
 				break;
 		}
-		if (n < 0)
-			kecho_msg_put(msg);
+		kecho_msg_put(msg);
 	}
 	return NULL;
 }

@@ -248,8 +248,7 @@ static int publish_to(struct kecho_channel *c, const char *payload)
 		return -ENOMEM;
 	memcpy(kecho_event_payload(msg), payload, strlen(payload));
 	n = kecho_channel_publish(c, msg, sim_realtime(), NULL);
-	if (n < 0)
-		kecho_msg_put(msg);
+	kecho_msg_put(msg);
 	return n;
 }
 

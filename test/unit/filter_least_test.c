@@ -259,6 +259,7 @@ static void publish(const char *attrs)
 
 	assert_non_null(msg);
 	assert_int_equal(kecho_channel_publish(filters.other, msg, 1, NULL), 1);
+	kecho_msg_put(msg);
 	kecho_attrs_put(a);
 }
 

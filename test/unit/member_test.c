@@ -192,9 +192,8 @@ static int publish(int i, int c, u32 extra)
 	memset(kecho_event_payload(msg), 'x', sizeof(p) + extra);
 	memcpy(kecho_event_payload(msg), &p, sizeof(p));
 	ret = kecho_channel_publish(a->ch, msg, sim_realtime(), NULL);
-	if (ret < 0)
-		kecho_msg_put(msg);
-	else
+	kecho_msg_put(msg);
+	if (ret >= 0)
 		a->published++;
 	return ret;
 }

@@ -334,8 +334,7 @@ static int publish_large(const char *payload, u32 len)
 	struct kecho_msg *msg = event("", payload, len);
 	int n = kecho_channel_publish(ch, msg, TIME, NULL);
 
-	if (n < 0)
-		kecho_msg_put(msg);
+	kecho_msg_put(msg);
 	return n;
 }
 
@@ -522,6 +521,7 @@ static void flags(void **state)
 	assert_int_equal(set("kecho.retain=2"), 0);
 	msg = event("", "before", 6);
 	assert_int_equal(kecho_channel_publish(ch, msg, 99, NULL), 0);
+	kecho_msg_put(msg);
 	attach("", RECEIVES, SIZE);
 	msg = event("", "elsewhere", 9);
 	kecho_event(msg)->origin = cpu_to_le64(7);
@@ -874,6 +874,7 @@ static void taken(void **state)
 	msg = event("", "4", 1);
 	kecho_event(msg)->deadline_us = cpu_to_le32(1);
 	assert_int_equal(kecho_channel_publish(ch, msg, TIME, NULL), 1);
+	kecho_msg_put(msg);
 	publish_n(5, 5);
 	assert_int_equal(port.sink->count, 2);
 	assert_int_equal(fill(), 2);
@@ -1373,8 +1374,7 @@ static void *publish_direct(void *arg)
 			INC(run.blocked);
 			wait_told(&told_room, before);
 		}
-		if (n < 0)
-			kecho_msg_put(msg);
+		kecho_msg_put(msg);
 	}
 	return NULL;
 }

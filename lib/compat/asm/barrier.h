@@ -15,4 +15,6 @@ static inline void smp_mb(void)
 #define smp_mb() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #endif
 #define barrier() __asm__ volatile("" ::: "memory")
+/* Our refcount_read() acquires by itself. */
+#define smp_acquire__after_ctrl_dep() barrier()
 #endif

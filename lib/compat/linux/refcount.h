@@ -15,7 +15,7 @@ static inline void refcount_set(refcount_t *r, int n)
 
 static inline int refcount_read(const refcount_t *r)
 {
-	return __atomic_load_n(&r->refs, __ATOMIC_RELAXED);
+	return __atomic_load_n(&r->refs, __ATOMIC_ACQUIRE);
 }
 
 static inline void refcount_inc(refcount_t *r)
@@ -29,16 +29,5 @@ static inline void refcount_inc(refcount_t *r)
 static inline bool refcount_dec_and_test(refcount_t *r)
 {
 	return likely(kecho_one_thread) ? --r->refs == 0 : __atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) == 0;
-}
-
-static inline bool refcount_dec_if_one(refcount_t *r)
-{
-	int one = 1;
-
-	if (refcount_read(r) != 1)
-		return false;
-	if (likely(kecho_one_thread))
-		r->refs = 0;
-	return likely(kecho_one_thread) || __atomic_compare_exchange_n(&r->refs, &one, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 #endif
