@@ -2,45 +2,45 @@
 /* A reader that is favoured by the scheduler while an event waits for it. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "fs.h"
 
 #define CAP_SYS_NICE 23
+#define RESET_ON_FORK 1
+/* So long it is to run before another of its kind: on Linux 6.12 and later it then goes before who has just begun. Less there is not. */
+#define SLICE_NS 100000
+
+/* struct sched_attr of linux/sched/types.h, which does not go together with every sched.h: how a thread is scheduled. */
+struct sched {
+	u32 size, policy;
+	u64 flags;
+	s32 nice;
+	u32 priority;
+	u64 slice_ns, unused[2];
+};
 
 /**
  * struct boost - lives from the first KECHO_IOC_BOOST to the file's end
  * @raised: in fs->boosts while the thread is favoured, until @until at the latest, by the last event that has come
- * @tid: 0: no more; @born: when it began, so that another one with its number is not taken for it
- * @own_nice: what it had before it was raised
+ * @tid: 0: no more; @proc: its directory in /proc, or -1: there is nothing in it once the thread has ended, though another gets its number
+ * @own: how it was scheduled before it was raised, @favoured: since
  */
 struct boost {
 	struct list_head raised;
 	struct kecho_boost wish;
 	pid_t tid;
-	unsigned long long born;
+	int proc;
 	u64 until;
-	int own_nice;
+	struct sched own, favoured;
 };
-
-/* When the thread began; 0: it has ended. */
-static unsigned long long began(pid_t tid)
-{
-	char text[1024], *p;
-	int i;
-
-	proc_read(tid, "stat", text, sizeof(text));
-	/* Behind the name, in which anything may stand, it is the 20th word. */
-	p = strrchr(text, ')');
-	for (i = 0; p && i < 20; i++)
-		p = strchr(p + 1, ' ');
-	return p ? strtoull(p, NULL, 10) : 0;
-}
 
 /* The number behind @key at a line's beginning in a file of /proc; 0: there is no such line. */
 static unsigned long long number(pid_t tid, const char *name, const char *key, int base)
@@ -85,10 +85,27 @@ static bool permitted(pid_t tid, const struct kecho_boost *wish)
 	       number(tid, "limits", "Max nice priority", 10) >= (unsigned int)(20 - wish->nice);
 }
 
+static int proc_open(pid_t tid)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d", tid);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static void forget(struct boost *b)
+{
+	boost_lower(b);
+	if (b->proc >= 0)
+		close(b->proc);
+	b->proc = -1;
+	b->tid = 0;
+}
+
 int boost_set(struct file *f, const struct kecho_boost *asked, pid_t tid)
 {
 	struct kecho_boost wish = *asked;
-	int err = kecho_boost_check(&wish);
+	int err = kecho_boost_check(&wish), proc = -1;
 
 	if (err)
 		return err;
@@ -99,31 +116,48 @@ int boost_set(struct file *f, const struct kecho_boost *asked, pid_t tid)
 		if (!f->boost)
 			return -ENOMEM;
 		INIT_LIST_HEAD(&f->boost->raised);
+		f->boost->proc = -1;
 	}
-	boost_lower(f->boost);
+	if (wish.policy) {
+		proc = proc_open(tid);
+		if (proc < 0)
+			return -errno;
+	}
+	forget(f->boost);
 	f->boost->wish = wish;
+	f->boost->proc = proc;
 	f->boost->tid = wish.policy ? tid : 0;
-	f->boost->born = began(tid);
 	kecho_sink_show_boost(f->reader->sink, &wish);
 	return 0;
 }
 
+static bool sched_get(const struct boost *b, struct sched *s)
+{
+	return !faccessat(b->proc, "stat", F_OK, 0) && !syscall(SYS_sched_getattr, b->tid, s, sizeof(*s), 0);
+}
+
+static bool sched_set(const struct boost *b, const struct sched *s)
+{
+	return !syscall(SYS_sched_setattr, b->tid, s, 0);
+}
+
 void boost_raise(struct fs *fs, struct boost *b)
 {
-	struct sched_param rt = { .sched_priority = sched_get_priority_min(SCHED_FIFO) };
-	int err;
-
 	b->until = home_now() + b->wish.max_us * 1000ull;
-	if (!b->tid || !list_empty(&b->raised) || (sched_getscheduler(b->tid) & ~SCHED_RESET_ON_FORK) != SCHED_OTHER || began(b->tid) != b->born)
+	if (!b->tid || !list_empty(&b->raised) || !sched_get(b, &b->own) || b->own.policy != SCHED_OTHER)
 		return;
-	b->own_nice = getpriority(PRIO_PROCESS, b->tid);
-	if (b->wish.policy == KECHO_BOOST_FIFO)
-		err = sched_setscheduler(b->tid, SCHED_FIFO | SCHED_RESET_ON_FORK, &rt);
-	else if (b->own_nice > b->wish.nice)
-		err = setpriority(PRIO_PROCESS, b->tid, b->wish.nice);
-	else
+	b->favoured = b->own;
+	b->favoured.flags |= RESET_ON_FORK;
+	if (b->wish.policy == KECHO_BOOST_FIFO) {
+		b->favoured.policy = SCHED_FIFO;
+		b->favoured.priority = sched_get_priority_min(SCHED_FIFO);
+	} else if (b->own.nice > b->wish.nice) {
+		b->favoured.nice = b->wish.nice;
+		b->favoured.slice_ns = SLICE_NS;
+	} else {
 		return;
-	if (err) {
+	}
+	if (!sched_set(b, &b->favoured)) {
 		pr_warn("cannot favour thread %d: %s\n", b->tid, strerror(errno));
 		b->tid = 0;
 		return;
@@ -134,20 +168,17 @@ void boost_raise(struct fs *fs, struct boost *b)
 
 void boost_lower(struct boost *b)
 {
-	struct sched_param normal = { 0 };
-	int policy;
+	struct sched now;
 
 	if (list_empty(&b->raised))
 		return;
 	list_del_init(&b->raised);
-	if (began(b->tid) != b->born)
+	/* It may have ended, or chosen something else meanwhile. */
+	if (!sched_get(b, &now) || now.policy != b->favoured.policy)
 		return;
-	/* It may have chosen something else meanwhile. */
-	policy = sched_getscheduler(b->tid) & ~SCHED_RESET_ON_FORK;
-	if (b->wish.policy == KECHO_BOOST_FIFO && policy == SCHED_FIFO)
-		sched_setscheduler(b->tid, SCHED_OTHER, &normal);
-	else if (b->wish.policy == KECHO_BOOST_NICE && policy == SCHED_OTHER && getpriority(PRIO_PROCESS, b->tid) == b->wish.nice)
-		setpriority(PRIO_PROCESS, b->tid, b->own_nice);
+	if (now.policy == SCHED_OTHER && now.nice != b->favoured.nice)
+		b->own.nice = now.nice;
+	sched_set(b, &b->own);
 }
 
 void boost_tick(struct fs *fs, u64 now)
@@ -165,6 +196,6 @@ void boost_tick(struct fs *fs, u64 now)
 void boost_free(struct boost *b)
 {
 	if (b)
-		boost_lower(b);
+		forget(b);
 	free(b);
 }

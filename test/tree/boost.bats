@@ -3,6 +3,7 @@ load setup
 
 # KECHO_IOC_BOOST as boost(policy, nice, max_us) of the reader f, which this process favours itself by.
 boost() { py "$@" < <(cat <<'END'
+	import ctypes
 	NONE, NICE, FIFO = 0, 1, 2
 	f = reader()
 	def boost(policy, nice=0, max_us=0):
@@ -10,10 +11,16 @@ boost() { py "$@" < <(cat <<'END'
 	def favoured():
 		policy = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
 		return {os.SCHED_FIFO: 'fifo', os.SCHED_OTHER: os.getpriority(os.PRIO_PROCESS, 0)}[policy]
+	# Of sched_getattr(2): 0 before Linux 6.12, or where it has another number than 315.
+	def slice_ns():
+		attr = ctypes.create_string_buffer(48)
+		if os.uname().machine != 'x86_64' or ctypes.CDLL(None).syscall(315, 0, attr, 48, 0):
+			return 0
+		return struct.unpack_from('Q', attr, 24)[0]
 	def shown():
 		lines = [l for l in open(D + '/members') if 'pid=%d\t' % os.getpid() in l]
 		return [w[6:].strip() for w in lines[0].split('\t') if w.startswith('boost=')]
-	own = favoured()
+	own, own_slice = favoured(), slice_ns()
 END
 cat); }
 
@@ -32,6 +39,7 @@ cat); }
 			get(f)
 		os.set_blocking(f, True)
 		wait_until(lambda: favoured() == own, 0.5)
+		eq(slice_ns(), own_slice)
 END
 }
 
@@ -100,6 +108,7 @@ END
 	os.setpriority(os.PRIO_PROCESS, 0, 7)
 	time.sleep(0.3 * SLOW)
 	eq(favoured(), 7)
+	eq(slice_ns(), own_slice)
 	# Less urgent than it is by itself: nothing is changed.
 	os.setpriority(os.PRIO_PROCESS, 0, 0)
 	boost(NICE, 5)
