@@ -129,6 +129,8 @@ void kecho_channel_leave(struct kecho_channel *ch, u64 now)
 	channel_leave_members(ch, now);
 	spin_lock_bh(&ch->lock);
 	WRITE_ONCE(ch->gone, true);
+	node->left_published += ch->seq;
+	node->left_delivered += ch->delivered;
 	ch->settings.retain = 0;
 	channel_trim_retained(ch);
 	/* A filter that watches has nobody to wake. */
@@ -230,7 +232,6 @@ u32 channel_deliver(struct kecho_channel *ch, struct kecho_msg *msg, const __le3
 	}
 	trace_kecho_deliver(ch, msg, n);
 	ch->delivered += n;
-	atomic64_add(n, &ch->node->stats.delivered);
 	if (retain && ch->settings.retain)
 		channel_retain(ch, msg);
 	ch->node->ops->changed(ch, KECHO_FILE_EVENTS, msg);
@@ -329,7 +330,7 @@ static bool all_have_room(struct kecho_channel *ch, const char *type, size_t len
 }
 
 /* kecho.overflow=block: has every one that wants such events room for one? channel->lock held. */
-static bool channel_has_room(struct kecho_channel *ch, const char *type, size_t len)
+static inline bool channel_has_room(struct kecho_channel *ch, const char *type, size_t len)
 {
 	bool again;
 
@@ -473,7 +474,6 @@ int kecho_channel_publish(struct kecho_channel *ch, struct kecho_msg *msg, u64 t
 		list_for_each_entry(m, &ch->members, node)
 			n += member_wants(m, kecho_event_type(msg), ev->type_len) ? send(m, msg, &how) : unsent(node);
 	n += channel_deliver(ch, msg, NULL, 0);
-	atomic64_inc(&node->stats.published);
 	trace_kecho_publish(ch, msg, n);
 	spin_unlock_bh(&ch->lock);
 	return n;

@@ -62,7 +62,7 @@ struct kecho_node_ops {
 };
 
 struct kecho_node_stats {
-	atomic64_t filtered, published, sent, received, delivered, lost_sink, lost_link, expired_sink, unsent, unretained;
+	atomic64_t filtered, sent, received, lost_sink, lost_link, expired_sink, unsent, unretained;
 };
 
 /**
@@ -72,6 +72,7 @@ struct kecho_node_stats {
  * @channel_due: when the next channel has something to do
  * @news: see kecho_node_news()
  * @queue, @max_event: defaults and limits for its channels
+ * @left_published, @left_delivered: by and to this node's programs, on channels that it has left; cm.lock
  */
 struct kecho_node {
 	struct kecho_cm cm;
@@ -91,6 +92,7 @@ struct kecho_node {
 	u32 queue;
 	u32 max_event;
 	struct kecho_node_stats stats;
+	u64 left_published, left_delivered;
 };
 
 enum kecho_order {
@@ -120,6 +122,7 @@ struct kecho_settings {
  * @awaited: ids whose JOIN or ABSENT is still to come before the channel counts as joined
  * @advert_due: 0: nothing to tell the members
  * @plain: sinks without a type or attributes of their own
+ * @seq: how many events this node has published, @delivered: how many its sinks got
  * @blocked: a publisher got -EAGAIN since the last room()
  * @filters: both chains, in the order in which they are shown; changed with cm.lock held too. @nout, @nin: how many of each
  * @scratch: for who may receive an event, while it is filtered

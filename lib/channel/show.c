@@ -134,19 +134,37 @@ void kecho_show_peers(struct kecho_text *t, struct kecho_node *node)
 }
 EXPORT_SYMBOL_GPL(kecho_show_peers);
 
+static void add_counts(struct kecho_channel *ch, u64 *published, u64 *delivered)
+{
+	spin_lock_bh(&ch->lock);
+	*published += ch->seq;
+	*delivered += ch->delivered;
+	spin_unlock_bh(&ch->lock);
+}
+
 void kecho_show_stats(struct kecho_text *t, struct kecho_node *node)
 {
 	const struct kecho_node_stats *s = &node->stats;
 	const struct kecho_cm_stats *c = &node->cm.stats;
+	u64 published, delivered, own = 0;
+	struct kecho_channel *ch;
+	int b;
 
 	mutex_lock(&node->cm.lock);
 	kecho_text_printf(t, "channels=%u\nlinks=%u\n", node->nchannels, node->cm.nlinks);
+	published = node->left_published;
+	delivered = node->left_delivered;
+	hash_for_each(node->channels, b, ch, hash)
+		add_counts(ch, &published, &delivered);
+	/* What the node says itself nobody has published. */
+	if (node->news)
+		add_counts(node->news, &own, &delivered);
 	mutex_unlock(&node->cm.lock);
 #define SHOW(from, name) kecho_text_printf(t, #name "=%lld\n", (long long)atomic64_read(&from->name))
-	SHOW(s, published);
+	kecho_text_printf(t, "published=%llu\n", published);
 	SHOW(s, sent);
 	SHOW(s, received);
-	SHOW(s, delivered);
+	kecho_text_printf(t, "delivered=%llu\n", delivered);
 	SHOW(s, unsent);
 	SHOW(s, filtered);
 	SHOW(s, unretained);
