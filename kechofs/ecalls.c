@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,13 +16,15 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <asm/processor.h>
 #include "../lib/ecalls/port.h"
 #include "fs.h"
 
 /* Records taken from one ring before others have their turn. */
 #define ROUND 1024
-/* Looks at the rings of those who keep us awake between two looks at everything else. */
-#define LOOKS 32
+/* Looks at the rings of those who keep us awake between two looks at everything else: one that finds something counts as so many. */
+#define LOOKS 128
+#define FOUND 4
 /* Connections that have not shown a token yet. */
 #define PENDING_MAX 64
 /* What small rings cost besides their bytes. */
@@ -32,6 +35,7 @@
  * @offered: files with a token
  * @pending, @all: &struct rings, without and with a file
  * @awake: those that are looked at without a kick; @noted: whose programs are to be told or woken; @dead: to be freed
+ * @woke: one has been, since we left the processor to others
  */
 struct rings_server {
 	struct fs *fs;
@@ -40,6 +44,7 @@ struct rings_server {
 	struct list_head offered;
 	struct list_head pending, all, awake, noted, dead;
 	u32 npending;
+	bool woke;
 };
 
 /**
@@ -51,7 +56,7 @@ struct rings_server {
  * @conn: fd -1 once it has ended
  * @file: NULL before and after
  * @type: of the file's directory
- * @until: when we stop to look for more
+ * @until: when we stop to look for more; to be set anew if we have @found something since
  * @left: after the file's end, how many records there may be
  * @wakes: its program is to be woken
  */
@@ -65,7 +70,7 @@ struct rings {
 	void *memory;
 	u64 bytes, idle_ns, until;
 	u32 left;
-	bool wakes;
+	bool wakes, found;
 	uid_t uid;
 };
 
@@ -123,6 +128,26 @@ struct kecho_msg *rings_apart(struct rings *r)
 	return kecho_port_apart(&r->port);
 }
 
+static bool tell(struct rings_server *s)
+{
+	struct rings *r, *next;
+
+	if (list_empty(&s->noted))
+		return false;
+	list_for_each_entry_safe(r, next, &s->noted, noted) {
+		list_del_init(&r->noted);
+		if (r->port.sink)
+			kecho_port_tell(&r->port, &r->wakes);
+		/* If there is no room for one more, it has enough of them to wake up. */
+		if (r->wakes) {
+			send(r->conn.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+			s->woke = true;
+		}
+		r->wakes = false;
+	}
+	return true;
+}
+
 /* Returns how many events went one way or the other, or -EPROTO. Without memory it is tried again, when we are awake. */
 static int serve(struct rings *r)
 {
@@ -130,7 +155,9 @@ static int serve(struct rings *r)
 	u32 taken;
 	int err;
 
-	err = kecho_port_drain(&r->port, home_realtime(), ROUND, NULL, &taken, &asleep);
+	err = kecho_port_drain(&r->port, home_realtime(), ROUND, NULL, &taken);
+	tell(r->server);
+	kecho_port_release(&r->port, &asleep);
 	if (err != -EPROTO)
 		err = kecho_port_fill(&r->port, &asleep);
 	if (asleep || err == -EPROTO)
@@ -150,11 +177,10 @@ static void rings_dead(struct rings *r)
 /* The program has submitted it, though it may have died since. */
 static void publish_rest(struct rings *r)
 {
-	bool asleep;
 	u32 taken;
 	int err;
 
-	err = kecho_port_drain(&r->port, home_realtime(), min_t(u32, ROUND, r->left), NULL, &taken, &asleep);
+	err = kecho_port_drain(&r->port, home_realtime(), min_t(u32, ROUND, r->left), NULL, &taken);
 	r->left -= taken;
 	if (!err && taken && r->left)
 		return;
@@ -184,26 +210,35 @@ static void rings_end(struct rings *r)
 	be_awake(r);
 }
 
-/* One look at an awake one. False: there was nothing. */
-static bool look(struct rings *r)
+static void found_nothing(struct rings *r, u64 now)
 {
-	u64 now;
-	int n;
+	if (r->found)
+		r->until = now + r->idle_ns;
+	r->found = false;
+	if (now >= r->until && kecho_port_idle(&r->port)) {
+		list_del_init(&r->awake);
+		fill(r);
+	}
+}
+
+/* One look at an awake one. False: there was nothing. */
+static bool look(struct rings *r, u64 now)
+{
+	int n = 0;
 
 	if (!r->file) {
 		publish_rest(r);
 		return true;
 	}
-	n = serve(r);
-	now = home_now();
+	if (kecho_port_pending(&r->port))
+		n = serve(r);
 	if (n < 0) {
 		pr_debug("%s: a program has written into its rings what cannot be\n", r->port.channel->name);
 		rings_end(r);
 	} else if (n) {
-		r->until = now + r->idle_ns;
-	} else if (now >= r->until && kecho_port_idle(&r->port)) {
-		list_del_init(&r->awake);
-		n = fill(r);
+		r->found = true;
+	} else {
+		found_nothing(r, now);
 	}
 	return n;
 }
@@ -213,19 +248,33 @@ bool rings_busy(struct home *h)
 	struct fs *fs = container_of(h, struct fs, home);
 	struct rings_server *s = fs->rings;
 	struct rings *r, *next;
-	bool found = false;
+	bool found, any = false;
+	u64 now;
 	int i;
 
-	if (!s)
+	if (!s || list_empty(&s->awake))
 		return false;
-	for (i = 0; i < LOOKS && !list_empty(&s->awake); i++) {
+	now = home_now();
+	for (i = 0; i < LOOKS && !list_empty(&s->awake); i += found ? FOUND : 1) {
+		found = false;
 		list_for_each_entry_safe(r, next, &s->awake, awake)
-			if (look(r))
+			if (look(r, now))
 				found = true;
 		rings_settle(fs);
+		if (found)
+			now = home_now();
+		else if (s->woke)
+			break;
+		else
+			cpu_relax();
+		any |= found;
 	}
+	/* Others have something to do, perhaps where we only look. */
+	if (!any || s->woke)
+		sched_yield();
+	s->woke = false;
 	/* What was found is to be settled, even if none is awake any more. */
-	return found || !list_empty(&s->awake);
+	return any || !list_empty(&s->awake);
 }
 
 void rings_room(struct rings *r)
@@ -241,24 +290,6 @@ static void free_dead(struct rings_server *s)
 	list_for_each_entry_safe(r, next, &s->dead, node)
 		free(r);
 	INIT_LIST_HEAD(&s->dead);
-}
-
-static bool tell(struct rings_server *s)
-{
-	struct rings *r, *next;
-
-	if (list_empty(&s->noted))
-		return false;
-	list_for_each_entry_safe(r, next, &s->noted, noted) {
-		list_del_init(&r->noted);
-		if (r->port.sink)
-			kecho_port_tell(&r->port, &r->wakes);
-		/* If there is no room for one more, it has enough of them to wake up. */
-		if (r->wakes)
-			send(r->conn.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-		r->wakes = false;
-	}
-	return true;
 }
 
 bool rings_settle(struct fs *fs)
@@ -381,7 +412,7 @@ static void on_conn(struct watch *w, uint32_t events)
 	if (r->file) {
 		/* Before all else that need not be done at once, as to read the kick. */
 		be_awake(r);
-		look(r);
+		look(r, home_now());
 		tell(r->server);
 	}
 	if (w->fd < 0)

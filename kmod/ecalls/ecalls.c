@@ -23,6 +23,8 @@
 #define ROUND 64
 /* So much a publisher copies for us, with the channel locked; what is more is left to the work. */
 #define DIRECT_BYTES (64u << 10)
+/* So often a work that goes on looking has found nothing when it leaves the processor to others. */
+#define LOOKS 64
 /* A program that says so often that there is something where there is nothing has to kick again. */
 #define FUTILE 1000
 /* So often a program that kicks serves what it publishes meanwhile. */
@@ -138,8 +140,9 @@ static int serve(struct rings *d)
 
 	do {
 		rooms = atomic_read(&u->rooms);
-		err = kecho_port_drain(&d->port, home_realtime(), ROUND, &batch, &taken, &asleep);
+		err = kecho_port_drain(&d->port, home_realtime(), ROUND, &batch, &taken);
 		kecho_net_send(&batch);
+		kecho_port_release(&d->port, &asleep);
 		given = kecho_port_fill(&d->port, &asleep);
 		if (given < 0)
 			err = given;
@@ -179,11 +182,11 @@ static void rings_work(struct work_struct *work)
 	bool looks = d->idle_ns && atomic_inc_return(&lookers) <= max(1u, num_online_cpus() / 2);
 	u64 idle = looks ? d->idle_ns : 0, until = home_now() + idle;
 	struct mem_cgroup *memcg = set_active_memcg(d->memcg);
-	int n, futile = 0;
+	int n, futile = 0, rests = 0;
 
 	kecho_port_busy(&d->port);
 	while (!READ_ONCE(d->ending) && futile < FUTILE) {
-		n = serve_locked(d);
+		n = kecho_port_pending(&d->port) ? serve_locked(d) : 0;
 		if (n > 0) {
 			until = home_now() + idle;
 			futile = 0;
@@ -197,7 +200,11 @@ static void rings_work(struct work_struct *work)
 			/* There is something, and nothing comes of it. */
 			futile++;
 		}
-		cond_resched();
+		if (n || ++rests % LOOKS)
+			cond_resched();
+		else
+			/* Nothing else would: who is woken here does not go before who has only begun to look. */
+			yield();
 		cpu_relax();
 	}
 	if (d->idle_ns)

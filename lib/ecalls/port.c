@@ -91,7 +91,7 @@ static struct kecho_msg *alloc_event(struct kecho_port *p, u32 size)
 }
 
 /* The reference is the caller's to the last one. */
-static void spare_event(struct kecho_port *p, struct kecho_msg *msg)
+static inline void spare_event(struct kecho_port *p, struct kecho_msg *msg)
 {
 	if (p->spare_size <= SPARE_MAX && kecho_msg_unshared(msg))
 		p->spare = msg;
@@ -138,7 +138,7 @@ static struct kecho_msg *event_of(struct kecho_port *p, const u8 *record, u32 le
 	return NULL;
 }
 
-int kecho_port_drain(struct kecho_port *p, u64 time_ns, u32 max, struct kecho_batch *batch, u32 *n, bool *wake)
+int kecho_port_drain(struct kecho_port *p, u64 time_ns, u32 max, struct kecho_batch *batch, u32 *n)
 {
 	struct kecho_end *e = &p->publish;
 	struct kecho_msg *msg;
@@ -146,8 +146,12 @@ int kecho_port_drain(struct kecho_port *p, u64 time_ns, u32 max, struct kecho_ba
 	u8 *record;
 	int err = 0;
 
+	u32 max_event = READ_ONCE(p->channel->node->max_event);
+
 	*n = 0;
-	WRITE_ONCE(p->rings->max_event, READ_ONCE(p->channel->node->max_event));
+	/* The program reads that line for each event: it stays where it is. */
+	if (READ_ONCE(p->rings->max_event) != max_event)
+		WRITE_ONCE(p->rings->max_event, max_event);
 	while (p->publishes && *n < max) {
 		err = kecho_ring_peek(e, &record, &len);
 		if (err < 0)
@@ -170,9 +174,13 @@ int kecho_port_drain(struct kecho_port *p, u64 time_ns, u32 max, struct kecho_ba
 	WRITE_ONCE(p->blocked, err == -EAGAIN || err == -ENODEV);
 	if (p->blocked)
 		smp_mb();	/* @blocked, then whether there was room meanwhile: room() says that first, then looks at @blocked */
-	if (*n && kecho_ring_release(e, e->pos))
-		*wake = true;
 	return err;
+}
+
+void kecho_port_release(struct kecho_port *p, bool *wake)
+{
+	if (kecho_ring_release(&p->publish, p->publish.pos))
+		*wake = true;
 }
 
 void kecho_port_busy(struct kecho_port *p)
@@ -197,7 +205,7 @@ bool kecho_port_idle(struct kecho_port *p)
 /* --- receiving --- */
 
 /* @body: bytes of type, attributes and payload; with KECHO_FRAME_APART there are none of them. */
-static inline int give(struct kecho_port *p, struct kecho_msg *msg, u32 body, u32 flags)
+static __always_inline int give(struct kecho_port *p, struct kecho_msg *msg, u32 body, u32 flags)
 {
 	const struct kecho_event_wire *ev = kecho_event(msg);
 	struct kecho_frame *f;
@@ -227,7 +235,7 @@ static inline int give(struct kecho_port *p, struct kecho_msg *msg, u32 body, u3
 }
 
 /* All of it. */
-static int give_whole(struct kecho_port *p, struct kecho_msg *msg)
+static __always_inline int give_whole(struct kecho_port *p, struct kecho_msg *msg)
 {
 	return give(p, msg, kecho_event_size(msg) - sizeof(struct kecho_event_wire), 0);
 }

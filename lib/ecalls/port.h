@@ -58,11 +58,23 @@ void kecho_port_exit(struct kecho_port *p);
 /**
  * kecho_port_drain() - publish what is in the ring, at most @max records
  * @n: gets how many
- * @wake: set if the program waits for the room that was made
  * Return: 0; -EAGAIN: the channel has no room (kecho.overflow=block), room() tells when there is; -ENOMEM: later; -ENODEV: the
  * channel has gone; -EPROTO: the rings are broken. Context: may sleep.
  */
-int kecho_port_drain(struct kecho_port *p, u64 time_ns, u32 max, struct kecho_batch *batch, u32 *n, bool *wake);
+int kecho_port_drain(struct kecho_port *p, u64 time_ns, u32 max, struct kecho_batch *batch, u32 *n);
+/**
+ * kecho_port_release() - after that: the program may write there again
+ * It takes as long as getting a line of memory from another processor: so receivers are told first.
+ * @wake: set if the program waits for room
+ */
+void kecho_port_release(struct kecho_port *p, bool *wake);
+/** kecho_port_pending() - is there perhaps something to drain, or to fill? Who looks by itself asks this first. Context: any, no lock */
+static inline bool kecho_port_pending(const struct kecho_port *p)
+{
+	if (p->publishes && kecho_ring_pending(&p->publish))
+		return true;
+	return p->sink && (READ_ONCE(p->held) || READ_ONCE(p->sink->count));
+}
 /** kecho_port_busy() - the home looks by itself from now on */
 void kecho_port_busy(struct kecho_port *p);
 /**

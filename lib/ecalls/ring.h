@@ -204,6 +204,19 @@ static inline int kecho_ring_peek(struct kecho_end *e, __u8 **p, __u32 *len)
 	return 1;
 }
 
+/** kecho_ring_pending() - may there be a record? It is fetched then, while the caller does what else comes first */
+static inline bool kecho_ring_pending(const struct kecho_end *e)
+{
+	__u32 pos = READ_ONCE(e->pos);
+	const __u8 *at = e->data + (pos & (e->size - 1));
+
+	if (READ_ONCE(e->ring->head) == pos)
+		return false;
+	prefetch(at);
+	prefetch(at + KECHO_RING_LINE);
+	return true;
+}
+
 /** kecho_ring_consume() - on to the next one; the record stays until it is released */
 static inline void kecho_ring_consume(struct kecho_end *e, __u32 len)
 {

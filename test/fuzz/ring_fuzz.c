@@ -229,7 +229,8 @@ static int drain(u32 max)
 	int err;
 
 	inside = true;
-	err = kecho_port_drain(&port, FROM_RING, max, NULL, &n, &woken);
+	err = kecho_port_drain(&port, FROM_RING, max, NULL, &n);
+	kecho_port_release(&port, &woken);
 	inside = false;
 	CHECK(n <= max && (!err || err == -EAGAIN || (err == -EPROTO && hostile_tx)));
 	CHECK(hostile_tx || port.refused <= refused);

@@ -166,7 +166,8 @@ static int drain_max(u32 max)
 	int err;
 
 	wakes = false;
-	err = kecho_port_drain(&port, TIME, max, NULL, &n, &wakes);
+	err = kecho_port_drain(&port, TIME, max, NULL, &n);
+	kecho_port_release(&port, &wakes);
 	assert_true(n <= max);
 	return err ? err : (int)n;
 }
@@ -470,7 +471,6 @@ static void round_trip(void **state)
 	assert_int_equal(drain(), 14);
 	assert_int_equal(rings->publish.tail, rings->publish.head);
 	assert_int_equal(rings->publish.lost, 0);
-	assert_int_equal(atomic64_read(&node.stats.published), 14);
 	assert_int_equal(ch->seq, 14);
 	assert_int_equal(drain(), 0);
 	/* Nothing is in the ring before it is filled. */
@@ -1392,7 +1392,8 @@ static void *node_thread(void *arg)
 	while (!__atomic_load_n(&run.stop, __ATOMIC_ACQUIRE)) {
 		wake = false;
 		rooms = seen(&told_room);
-		err = kecho_port_drain(&port, TIME, 16, NULL, &n, &wake);
+		err = kecho_port_drain(&port, TIME, 16, NULL, &n);
+		kecho_port_release(&port, &wake);
 		if (kecho_port_fill(&port, &wake) < 0)
 			INC(run.wrong);
 		if (wake)

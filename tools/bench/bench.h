@@ -139,7 +139,7 @@ struct figure {
 };
 
 /* Where the processes of a trial run. */
-enum where { ONE_CPU, TWO_CPUS, HOGGED, CABLE, LOSSY, SLOW, NETWORK, RACK, ALONE, WEB, WHERES };
+enum where { ONE_CPU, TWO_CPUS, HOGGED, CABLE, LOSSY, SLOW, NETWORK, RACK, ALONE, APART, WEB, WHERES };
 
 #define HOSTS_MAX	64
 

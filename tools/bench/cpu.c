@@ -16,6 +16,7 @@ static struct place places[WHERES] = {
 	[NETWORK] = { .name = "network", .line = "", .hosts = 10 },
 	[RACK] = { .name = "rack", .line = "delay 20us", .hosts = 3 },
 	[ALONE] = { .name = "one process" },
+	[APART] = { .name = "node apart" },
 	[WEB] = { .name = "web", .line = "", .hosts = 10 },
 };
 static bool two;
@@ -60,6 +61,8 @@ bool cpu_init(const char *list)
 	places[ONE_CPU].receiver = a;
 	CPU_ZERO(&places[ONE_CPU].helpers);
 	CPU_SET(a, &places[ONE_CPU].helpers);
+	CPU_ZERO(&places[APART].helpers);
+	CPU_SET(b, &places[APART].helpers);
 	if (two)
 		CPU_CLR(b, &places[HOGGED].helpers);
 	for (i = NETWORK; i <= RACK; i++)
@@ -71,6 +74,8 @@ bool cpu_init(const char *list)
 		 "clients; all on any of %d CPUs.", places[WEB].hosts, CPU_COUNT(&allowed));
 	snprintf(places[ALONE].title, sizeof(places[0].title), "One process on CPU %d publishes, and then receives what each subscriber has "
 		 "to; the nodes on any of %d CPUs.", a, CPU_COUNT(&allowed));
+	snprintf(places[APART].title, sizeof(places[0].title), "One process on CPU %d publishes, and receives that itself; the node, and what "
+		 "copies memory, on CPU %d.", a, b);
 	snprintf(places[ONE_CPU].title, sizeof(places[0].title), "All on CPU %d: both ends, the node, and threads of libraries.", a);
 	snprintf(places[TWO_CPUS].title, sizeof(places[0].title), "Publisher on CPU %d, subscriber on CPU %d; the node, and threads of "
 		 "libraries, on any of %d CPUs, as the scheduler puts them.", a, b, CPU_COUNT(&allowed));

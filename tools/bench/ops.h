@@ -93,6 +93,10 @@ static inline void check(int err)
 /* Time, system calls; with the CPU's. */
 extern const struct kind call_cost, submission_cost;
 
+/* --- awake.c: one event to oneself --- */
+
+extern const struct operation awake_kecho, awake_memory;
+
 /* --- submit.c: one event to whoever is there, of the bytes of the entry --- */
 
 extern const struct operation submit_files, submit_kecho, submit_flushed, submit_kernel, submit_pipe, submit_tcp, submit_sendmsg;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Rings: what they give one publisher and one subscriber on a host. */
-#include "bench.h"
+#include "ops.h"
 
 #include <kecho/kecho.h>
 
@@ -27,6 +27,7 @@ static const struct entry throughput_entries[] = {
 
 static const struct entry sleeping_entries[] = {
 	ENTRY("kecho, rings", &kecho_subject, &rings, "kecho_poll() without a limit; the node sleeps, too"),
+	ENTRY("kecho, rings, node awake", &kecho_subject, &awake, "the same, idle_us 1000: the node spins"),
 	ENTRY("kecho, files", &files_subject, NULL, "read(2) of the events file, in packets"),
 	ENTRY("eventfd", &eventfd_subject, NULL, MEMORY ", and read(2) of an eventfd", .base = true),
 	ENTRY("pipe", &pipe_subject, NULL, "read(2)"),
@@ -38,6 +39,11 @@ static const struct entry spinning_entries[] = {
 	ENTRY("kecho, rings, node awake", &kecho_subject, &awake, "the same, idle_us 1000: the node spins, too"),
 	ENTRY("memory", &eventfd_subject, only_memory, MEMORY, .base = true),
 	ENTRY("ZeroMQ", &zmq_subject, NULL, ZMQ "; zmq_recv() with ZMQ_DONTWAIT, again and again", .base = true),
+};
+
+static const struct entry awake_entries[] = {
+	ENTRY("kecho, rings, node awake", NULL, OP(awake_kecho), "kecho_publish(), then kecho_poll() with a timeout of 0, again and again; idle_us 1000000"),
+	ENTRY("memory, there and back", NULL, OP(awake_memory), "a word that another thread copies to where it is waited for", .base = true),
 };
 
 static const struct entry boost_entries[] = {
@@ -61,6 +67,11 @@ static const struct table tables[] = {
 		.name = "spinning", .title = "Latency: the subscriber spins, 1000 events/s",
 		.kind = &latency, .ms = 500, .rate = 1000, .receiver = SPINS, .places = { [TWO_CPUS] = true },
 		ENTRIES(spinning_entries),
+	},
+	{
+		.name = "awake", .title = "Latency: publisher and subscriber are one, which spins, and so does the node",
+		.kind = &call_cost, .ms = 200, .places = { [APART] = true },
+		ENTRIES(awake_entries),
 	},
 	{
 		.name = "boost", .title = "Latency with a busy CPU: the subscriber sleeps, 200 events/s",
