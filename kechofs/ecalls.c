@@ -269,8 +269,8 @@ bool rings_busy(struct home *h)
 			cpu_relax();
 		any |= found;
 	}
-	/* Others have something to do, perhaps where we only look. */
-	if (!any || s->woke)
+	/* Others have something to do, perhaps where we only look on. */
+	if (!list_empty(&s->awake) && (!any || s->woke))
 		sched_yield();
 	s->woke = false;
 	/* What was found is to be settled, even if none is awake any more. */
