@@ -210,7 +210,7 @@ static inline bool kecho_ring_pending(const struct kecho_end *e)
 	__u32 pos = READ_ONCE(e->pos);
 	const __u8 *at = e->data + (pos & (e->size - 1));
 
-	if (READ_ONCE(e->ring->head) == pos)
+	if (READ_ONCE(e->other) == pos && READ_ONCE(e->ring->head) == pos)
 		return false;
 	prefetch(at);
 	prefetch(at + KECHO_RING_LINE);

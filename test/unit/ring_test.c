@@ -120,6 +120,30 @@ static void assert_next(u32 len, u32 n)
 
 /* --- records --- */
 
+static void pending(void **state)
+{
+	u32 s;
+
+	for (s = 0; s < ARRAY_SIZE(starts); s++) {
+		begin(starts[s]);
+		assert_false(kecho_ring_pending(&cons));
+		assert_int_equal(put(64, 1), 0);
+		assert_int_equal(put(64, 2), 0);
+		/* Not before it has been told. */
+		assert_false(kecho_ring_pending(&cons));
+		kecho_ring_submit(&prod);
+		assert_true(kecho_ring_pending(&cons));
+		assert_next(64, 1);
+		assert_true(kecho_ring_pending(&cons));
+		/* What has been seen is there, though the producer takes it back. */
+		ring->head = cons.pos;
+		assert_true(kecho_ring_pending(&cons));
+		assert_next(64, 2);
+		ring->head = cons.pos;
+		assert_false(kecho_ring_pending(&cons));
+	}
+}
+
 static void sizes(void **state)
 {
 	u32 s, len;
@@ -1048,7 +1072,7 @@ static void threads_toggle(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
-	T(sizes), T(pads), T(full), T(held), T(at_random), T(wakes_consumer), T(wakes_producer), T(bad_head), T(bad_size), T(bad_pads),
+	T(pending), T(sizes), T(pads), T(full), T(held), T(at_random), T(wakes_consumer), T(wakes_producer), T(bad_head), T(bad_size), T(bad_pads),
 	T(bad_tail), T(scribbled), T(threads), T(threads_large), T(threads_tell_late), T(threads_hold), T(threads_both),
 	T(threads_meet_data), T(threads_meet_room), T(threads_scribble), T(threads_toggle),
 };
