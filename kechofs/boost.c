@@ -15,10 +15,11 @@
 
 #define CAP_SYS_NICE 23
 #define RESET_ON_FORK 1
-/* So long it is to run before another of its kind: on Linux 6.12 and later it then goes before who has just begun. Less there is not. */
-#define SLICE_NS 100000
 
-/* struct sched_attr of linux/sched/types.h, which does not go together with every sched.h: how a thread is scheduled. */
+/*
+ * How a thread is scheduled: struct sched_attr of linux/sched/types.h, which does not go together with every sched.h. An ordinary
+ * one's slice is told since Linux 6.12, and is to stay.
+ */
 struct sched {
 	u32 size, policy;
 	u64 flags;
@@ -153,7 +154,6 @@ void boost_raise(struct fs *fs, struct boost *b)
 		b->favoured.priority = sched_get_priority_min(SCHED_FIFO);
 	} else if (b->own.nice > b->wish.nice) {
 		b->favoured.nice = b->wish.nice;
-		b->favoured.slice_ns = SLICE_NS;
 	} else {
 		return;
 	}
