@@ -314,7 +314,7 @@ static bool member_room(struct kecho_member *m)
 	       (events == m->consumed || bytes - m->consumed_bytes < KECHO_QUEUE_BYTES);
 }
 
-static bool all_have_room(struct kecho_channel *ch, const char *type, size_t len)
+static inline bool all_have_room(struct kecho_channel *ch, const char *type, size_t len)
 {
 	struct kecho_member *m;
 	struct kecho_sink *sink;
@@ -332,18 +332,12 @@ static bool all_have_room(struct kecho_channel *ch, const char *type, size_t len
 /* kecho.overflow=block: has every one that wants such events room for one? channel->lock held. */
 static inline bool channel_has_room(struct kecho_channel *ch, const char *type, size_t len)
 {
-	bool again;
-
 	lockdep_assert_held(&ch->lock);
-	if (ch->settings.overflow != KECHO_BLOCK)
+	if (ch->settings.overflow != KECHO_BLOCK || all_have_room(ch, type, len))
 		return true;
-	for (again = false; !all_have_room(ch, type, len); again = true) {
-		if (again)
-			return false;
-		/* A reader that took an event before it could see @blocked tells nobody. */
-		WRITE_ONCE(ch->blocked, true);
-	}
-	return true;
+	/* Again: a reader that took an event before it could see @blocked tells nobody. */
+	WRITE_ONCE(ch->blocked, true);
+	return all_have_room(ch, type, len);
 }
 
 bool kecho_channel_room(struct kecho_channel *ch, const char *type)

@@ -140,13 +140,11 @@ static struct kecho_msg *event_of(struct kecho_port *p, const u8 *record, u32 le
 
 int kecho_port_drain(struct kecho_port *p, u64 time_ns, u32 max, struct kecho_batch *batch, u32 *n)
 {
+	u32 len, max_event = READ_ONCE(p->channel->node->max_event);
 	struct kecho_end *e = &p->publish;
 	struct kecho_msg *msg;
-	u32 len;
 	u8 *record;
 	int err = 0;
-
-	u32 max_event = READ_ONCE(p->channel->node->max_event);
 
 	*n = 0;
 	/* The program reads that line for each event: it stays where it is. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* An event to oneself, by way of the node on another CPU, with nobody asleep: so that two CPUs are enough for three who spin. */
 #include "ops.h"
+#include "../../lib/compat/asm/processor.h"
 
 #include <linux/kecho.h>
 #include <pthread.h>
@@ -52,20 +53,13 @@ const struct operation awake_kecho = { .prepare = ops_join, .open = open_both, .
 static alignas(128) uint64_t there;
 static alignas(128) uint64_t back;
 
-static void relax(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#endif
-}
-
 static void *copy(void *unused)
 {
 	uint64_t n;
 
 	for (n = 1; ; n++) {
 		while (__atomic_load_n(&there, __ATOMIC_ACQUIRE) != n)
-			relax();
+			cpu_relax();
 		__atomic_store_n(&back, n, __ATOMIC_RELEASE);
 	}
 	return unused;
@@ -86,7 +80,7 @@ static void there_and_back(void)
 
 	__atomic_store_n(&there, ++n, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&back, __ATOMIC_ACQUIRE) != n)
-		relax();
+		cpu_relax();
 }
 
 const struct operation awake_memory = { .open = start_copying, .run = there_and_back };

@@ -71,6 +71,7 @@ static const struct goal goals[] = {
 	RINGS("one CPU"), RINGS("two CPUs"),
 	RATIO("latency by rings, the subscriber sleeps, the node does not, to an eventfd's", NULL, "ring/sleeping", "two CPUs",
 	      "kecho, rings, node awake", "eventfd", "p50_ns", AT_MOST, 1.5),
+	US("latency by rings, the subscriber spins, the node sleeps", NULL, "ring/spinning", NULL, "kecho, rings", "p50_ns", 1),
 	US("latency by rings, the subscriber and the node spin", NULL, "ring/awake", NULL, "kecho, rings, node awake", "p50_ns", 1),
 	RATIO("99th percentile with a busy CPU and the boost (nice), to none", NULL, "ring/boost", NULL,
 	      "nice -10", "no boost", "p99_ns", AT_MOST, 0.1),
