@@ -11,12 +11,12 @@
 #ifndef KECHO_CLIENT_H
 #define KECHO_CLIENT_H
 #include <linux/compiler.h>
+#include <linux/mutex.h>
 #include <linux/types.h>
 #include <pthread.h>
 #include <kecho/kecho.h>
 #include <kecho/limits.h>
 #include "../ecalls/ring.h"
-#include "lock.h"
 
 /* How an events file is used; in the order in which they are tried. */
 enum way { WAY_NONE, WAY_DEVICE, WAY_SOCKET, WAY_FILE };
@@ -66,7 +66,7 @@ struct kecho {
 	enum way via;
 	bool create;
 	u32 publish_size, receive_size, idle_us;
-	struct lock lock;
+	struct mutex lock;
 	int events;
 	struct rings rings;
 	u64 refused;
@@ -86,7 +86,7 @@ struct kecho {
 struct kecho_sub {
 	struct kecho *kecho;
 	int events;
-	struct lock lock;
+	struct mutex lock;
 	struct rings rings;
 	bool apart;
 	u8 *buf;
@@ -101,7 +101,7 @@ struct kecho_sub {
 /* open.c */
 void *failed(int err);
 /** way_name() - of what is protected by @l */
-const char *way_name(const struct lock *l, const struct rings *r);
+const char *way_name(const struct mutex *l, const struct rings *r);
 
 /* file.c */
 /** file_open() - a channel's, or a type's, events; or -errno */
@@ -139,13 +139,13 @@ s64 until(int timeout_ms);
  * @stop: ends it too, if not negative
  * Return: 0; -ETIMEDOUT; -EINTR; -ESHUTDOWN: @stop
  */
-int wait_for(struct rings *r, struct lock *l, int fd, int stop, s64 until);
+int wait_for(struct rings *r, struct mutex *l, int fd, int stop, s64 until);
 /**
  * rings_wait() - nothing was found
  * @settled: false at first. Every other call only has the node wake us from now on: then the caller looks again. The one after it waits
  * Return: as wait_for()
  */
-int rings_wait(struct rings *r, struct lock *l, int stop, s64 until, bool *settled);
+int rings_wait(struct rings *r, struct mutex *l, int stop, s64 until, bool *settled);
 void rings_awake(struct rings *r, bool settled, bool found);
 /** rings_done() - after rings_wait(); @found: what was looked for is there, and others, whose waking we settled, may wait for more */
 static inline void rings_done(struct rings *r, bool settled, bool found)

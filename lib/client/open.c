@@ -13,13 +13,13 @@
 
 static const char *const ways[] = { [WAY_DEVICE] = "device", [WAY_SOCKET] = "socket", [WAY_FILE] = "file" };
 
-const char *way_name(const struct lock *l, const struct rings *r)
+const char *way_name(const struct mutex *l, const struct rings *r)
 {
 	enum way way;
 
-	lock((struct lock *)l);
+	mutex_lock((struct mutex *)l);
 	way = r->way;
-	unlock((struct lock *)l);
+	mutex_unlock((struct mutex *)l);
 	return ways[way];
 }
 
@@ -105,7 +105,7 @@ struct kecho *kecho_open_with(const char *channel, unsigned int flags, const str
 	close(root);
 	if (err)
 		goto err_free;
-	lock_init(&k->lock);
+	mutex_init(&k->lock);
 	return k;
 err_free:
 	free(k);
@@ -124,7 +124,7 @@ void kecho_close(struct kecho *k)
 	if (k->events >= 0)
 		close(k->events);
 	close(k->dir);
-	lock_destroy(&k->lock);
+	mutex_destroy(&k->lock);
 	free(k);
 }
 

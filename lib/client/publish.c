@@ -107,13 +107,13 @@ int kecho_flush(struct kecho *k, int timeout_ms)
 {
 	int left = 0;
 
-	lock(&k->lock);
+	mutex_lock(&k->lock);
 	if (k->rings.shared) {
 		left = wait_taken(k, timeout_ms);
 		if (!left)
 			left = refused(k);
 	}
-	unlock(&k->lock);
+	mutex_unlock(&k->lock);
 	return left;
 }
 
@@ -172,10 +172,10 @@ int kecho_publish(struct kecho *k, const struct kecho_event *ev, unsigned int fl
 
 	if (err)
 		return err;
-	lock(&k->lock);
+	mutex_lock(&k->lock);
 	err = open_publisher(k);
 	if (!err && k->rings.shared)
 		err = publish_ring(k, ev, flags, &file);
-	unlock(&k->lock);
+	mutex_unlock(&k->lock);
 	return err || !file ? err : file_write(k->events, ev, flags);
 }

@@ -281,21 +281,21 @@ static int remaining(s64 until)
 	return left < 0 ? 0 : left > INT_MAX ? INT_MAX : left;
 }
 
-int wait_for(struct rings *r, struct lock *l, int fd, int stop, s64 until)
+int wait_for(struct rings *r, struct mutex *l, int fd, int stop, s64 until)
 {
 	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = stop, .events = POLLIN } };
 	int n, err;
 
 	r->waiters++;
-	unlock(l);
+	mutex_unlock(l);
 	n = poll(p, 2, remaining(until));
 	err = n < 0 ? -errno : p[1].revents ? -ESHUTDOWN : n ? 0 : -ETIMEDOUT;
-	lock(l);
+	mutex_lock(l);
 	r->waiters--;
 	return err;
 }
 
-int rings_wait(struct rings *r, struct lock *l, int stop, s64 until, bool *settled)
+int rings_wait(struct rings *r, struct mutex *l, int stop, s64 until, bool *settled)
 {
 	*settled = !*settled;
 	if (!*settled)

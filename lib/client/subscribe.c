@@ -113,7 +113,7 @@ static int receive(struct kecho_sub *s, struct kecho_event *ev, int timeout_ms)
 	bool settled = false;
 	int n;
 
-	lock(&s->lock);
+	mutex_lock(&s->lock);
 	n = attach(s);
 	while (!n) {
 		n = take(s, ev);
@@ -128,7 +128,7 @@ static int receive(struct kecho_sub *s, struct kecho_event *ev, int timeout_ms)
 		n = wait(s, end, &settled);
 	}
 	rings_done(r, settled, n == 1);
-	unlock(&s->lock);
+	mutex_unlock(&s->lock);
 	return n == -ETIMEDOUT ? 0 : n;
 }
 
@@ -152,9 +152,9 @@ void kecho_event_put(struct kecho_sub *s, struct kecho_event *ev)
 	bool kick = false;
 
 	if (in_ring(&s->rings, ev->msg)) {
-		lock(&s->lock);
+		mutex_lock(&s->lock);
 		kick = put_record(&s->rings, ev->msg);
-		unlock(&s->lock);
+		mutex_unlock(&s->lock);
 	} else {
 		free(ev->msg);
 	}
@@ -223,7 +223,7 @@ static void sub_free(struct kecho_sub *s)
 	if (s->done >= 0)
 		close(s->done);
 	close(s->events);
-	lock_destroy(&s->lock);
+	mutex_destroy(&s->lock);
 	free(s->buf);
 	free(s);
 }
@@ -263,7 +263,7 @@ struct kecho_sub *kecho_subscribe(struct kecho *k, const char *type, kecho_handl
 		free(s);
 		return failed(err);
 	}
-	lock_init(&s->lock);
+	mutex_init(&s->lock);
 	if (handler) {
 		err = attach(s);
 		if (!err)
@@ -314,13 +314,13 @@ int kecho_fd(struct kecho_sub *s)
 
 	if (s->handler)
 		return s->done;
-	lock(&s->lock);
+	mutex_lock(&s->lock);
 	fd = attach(s);
 	if (!fd) {
 		watch(s);
 		fd = s->rings.shared ? s->rings.epoll : s->events;
 	}
-	unlock(&s->lock);
+	mutex_unlock(&s->lock);
 	return fd;
 }
 
@@ -342,13 +342,13 @@ int kecho_signal(struct kecho_sub *s, int signo)
 
 	if (s->handler || signo < 0 || signo > SIGRTMAX)
 		return -EINVAL;
-	lock(&s->lock);
+	mutex_lock(&s->lock);
 	err = attach(s);
 	if (!err)
 		err = set_signal(s->rings.shared ? s->rings.fd : s->events, signo);
 	if (!err && signo)
 		watch(s);
-	unlock(&s->lock);
+	mutex_unlock(&s->lock);
 	return err;
 }
 

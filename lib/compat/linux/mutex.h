@@ -5,20 +5,25 @@
 #include <linux/types.h>
 #include <assert.h>
 #include <pthread.h>
+#include <sys/single_threaded.h>
 
 /* One thread alone uses the core: nothing needs to be locked or atomic. Set by its program before anything else of it is used. */
 extern bool kecho_one_thread;
 
+/*
+ * Only @taken where there is, or may be, another thread. Whether there is one may change meanwhile, but not while who holds it is alone,
+ * for it starts none.
+ */
 struct mutex {
 	pthread_mutex_t m;
 	pthread_t owner;
-	bool held;
+	bool held, taken;
 };
 
 static inline void mutex_init(struct mutex *l)
 {
 	pthread_mutex_init(&l->m, NULL);
-	l->held = false;
+	l->held = l->taken = false;
 }
 
 static inline void mutex_destroy(struct mutex *l)
@@ -28,19 +33,23 @@ static inline void mutex_destroy(struct mutex *l)
 
 static inline void mutex_lock(struct mutex *l)
 {
-	if (likely(kecho_one_thread)) {
+	if (likely(kecho_one_thread) || __libc_single_threaded) {
 		assert(!l->held);
 	} else {
 		pthread_mutex_lock(&l->m);
-		l->owner = pthread_self();
+		l->taken = true;
 	}
+	if (unlikely(!kecho_one_thread))
+		l->owner = pthread_self();
 	l->held = true;
 }
 
 static inline void mutex_unlock(struct mutex *l)
 {
 	l->held = false;
-	if (unlikely(!kecho_one_thread))
-		pthread_mutex_unlock(&l->m);
+	if (likely(!l->taken))
+		return;
+	l->taken = false;
+	pthread_mutex_unlock(&l->m);
 }
 #endif
